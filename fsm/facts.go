@@ -1,0 +1,286 @@
+package fsm
+
+import "time"
+
+// Subject names parts of Facts; a query asks for several by or-ing them.
+type Subject uint
+
+// The subjects, one bit each, in the order of the fields of Facts.
+const (
+	AboutHost Subject = 1 << iota
+	AboutUnits
+	AboutSessions
+	AboutStopSets
+	AboutAudio
+	AboutGPU
+	AboutLoad
+	AboutMemory
+	AboutJobs
+	AboutInference
+	AboutPlacement
+	AboutInhibitors
+	AboutSite
+)
+
+// Core is what classification needs; Everything is what judging may need.
+const (
+	Core       = AboutHost | AboutUnits | AboutSessions
+	Everything = AboutSite<<1 - 1
+)
+
+// SubjectNames names each subject, for messages.
+var SubjectNames = map[Subject]string{
+	AboutHost: "host", AboutUnits: "units", AboutSessions: "sessions", AboutStopSets: "stop-sets",
+	AboutAudio: "audio", AboutGPU: "gpu", AboutLoad: "load", AboutMemory: "memory", AboutJobs: "jobs",
+	AboutInference: "inference", AboutPlacement: "placement", AboutInhibitors: "inhibitors", AboutSite: "site-guards",
+}
+
+// Query asks the host for facts. Units are names beyond those the observer
+// watches anyway; Targets are those whose isolate stop set is wanted.
+type Query struct {
+	About   Subject
+	Units   []string
+	Targets []string
+	// Wish is told to site guards, which may decide by it; empty otherwise.
+	Wish Mode
+}
+
+// Reading is the answer of one probe. The zero Reading was never read: like a
+// failed one it means "cannot tell", so forgetting a probe cannot pass a guard.
+type Reading[T any] struct {
+	OK    bool   `json:"ok"`
+	Value T      `json:"value"`
+	Cause string `json:"cause,omitempty"` // why it could not be read
+}
+
+// Read returns the reading of a probe that answered v and err.
+func Read[T any](v T, err error) Reading[T] {
+	if err != nil {
+		return Reading[T]{Cause: err.Error()}
+	}
+	return Reading[T]{OK: true, Value: v}
+}
+
+// Why returns the cause of a reading that is not OK, never empty.
+func (r Reading[T]) Why() string {
+	if r.Cause == "" {
+		return "not looked at"
+	}
+	return r.Cause
+}
+
+// Facts is one look at the host (specification section 23.1). Every field tells
+// whether it could be read.
+type Facts struct {
+	At         time.Time                   `json:"at"`
+	Host       Reading[Host]               `json:"host"`
+	Units      Reading[map[string]Unit]    `json:"units"`
+	Logins     Reading[Logins]             `json:"logins"`
+	StopSets   Reading[map[string]StopSet] `json:"stop_sets"` // by target
+	Audio      Reading[Audio]              `json:"audio"`
+	GPU        Reading[GPU]                `json:"gpu"`
+	Load       Reading[Load]               `json:"load"`
+	Memory     Reading[Memory]             `json:"memory"`
+	Jobs       Reading[[]UserJob]          `json:"jobs"`
+	Inference  Reading[[]Inference]        `json:"inference"`
+	Placement  Reading[Placement]          `json:"placement"`
+	Inhibitors Reading[[]Inhibitor]        `json:"inhibitors"`
+	Site       Reading[[]SiteVerdict]      `json:"site"`
+}
+
+// Host is the state of the machine and its manager.
+type Host struct {
+	Manager      string `json:"manager"`       // SystemState: starting, running, degraded, stopping …
+	ShuttingDown bool   `json:"shutting_down"` // PrepareForShutdown was seen
+	Switching    string `json:"switching"`     // the unit of a NixOS switch in progress, else empty
+	Pending      []Job  `json:"pending"`       // the manager's queued and running jobs
+}
+
+// Job is one job of the manager.
+type Job struct {
+	ID    uint32 `json:"id"`
+	Unit  string `json:"unit"`
+	Type  string `json:"type"`
+	State string `json:"state"`
+}
+
+// Unit is the state of one systemd unit, by systemd's own words.
+type Unit struct {
+	Name       string `json:"name"`
+	Load       string `json:"load"`   // loaded, not-found, masked, error …
+	Active     string `json:"active"` // active, reloading, inactive, failed, activating, deactivating
+	Sub        string `json:"sub"`
+	Result     string `json:"result,omitempty"` // success, timeout, exit-code …; empty where the type has none
+	CanIsolate bool   `json:"can_isolate,omitempty"`
+	Memory     uint64 `json:"memory,omitempty"` // bytes, 0 where not accounted
+}
+
+// Is tells whether the unit's ActiveState counts as up.
+func (u Unit) Is(active bool) bool {
+	up := u.Active == "active" || u.Active == "reloading"
+	return up == active
+}
+
+// Gone tells whether nothing of the unit runs any more.
+func (u Unit) Gone() bool { return u.Active == "inactive" || u.Active == "failed" || u.Active == "" }
+
+// Session is one logind session of Class=user or greeter (D3).
+type Session struct {
+	ID        string    `json:"id"`
+	User      string    `json:"user"`
+	UID       int       `json:"uid"`
+	Class     string    `json:"class"`
+	Type      string    `json:"type"`
+	State     string    `json:"state"` // online, active, closing
+	TTY       string    `json:"tty,omitempty"`
+	Service   string    `json:"service,omitempty"` // PAM service: greetd, gdm-password, login, sshd …
+	Scope     string    `json:"scope"`
+	Remote    bool      `json:"remote,omitempty"`
+	Since     time.Time `json:"since"`
+	Graphical bool      `json:"graphical"`
+	Why       string    `json:"why,omitempty"` // the evidence that it is graphical
+}
+
+// Logins is who is logged in, and whose user manager runs.
+type Logins struct {
+	Sessions []Session `json:"sessions"`
+	Users    []User    `json:"users"`
+}
+
+// User is one user that logind knows, with what matters here of the user's own
+// service manager.
+type User struct {
+	UID       int      `json:"uid"`
+	Name      string   `json:"name"`
+	Linger    bool     `json:"linger,omitempty"`
+	Manager   bool     `json:"manager"`             // user@UID.service is active
+	Graphical bool     `json:"graphical,omitempty"` // its graphical-session.target is active
+	Audio     []string `json:"audio,omitempty"`     // active units of the audio stack
+	// AudioLoaded tells whether the manager knows the audio stack at all.
+	AudioLoaded bool `json:"audio_loaded,omitempty"`
+}
+
+// StopSet is what isolating a target would stop (D10).
+type StopSet struct {
+	Target string     `json:"target"`
+	Stops  []StopUnit `json:"stops"`
+}
+
+// StopUnit is one unit of a stop set.
+type StopUnit struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// Origin says how it came to run: enabled, hand, transient, timer, socket,
+	// bus, path, dependency. Those of hand, transient and timer are user jobs.
+	Origin string `json:"origin"`
+	PID    int    `json:"pid,omitempty"`
+}
+
+// UserJob is a unit or process that a person would not want to lose.
+type UserJob struct {
+	What    string `json:"what"` // "rsync", "tmux: server", "borg.service"
+	PID     int    `json:"pid,omitempty"`
+	UID     int    `json:"uid"`
+	Unit    string `json:"unit,omitempty"`
+	Session string `json:"session,omitempty"`
+	Pattern string `json:"pattern,omitempty"` // the configured pattern that it matched
+}
+
+// Audio is what is known of low-latency audio in use.
+type Audio struct {
+	Users  []AudioUse `json:"users"`  // empty: nobody
+	Looked []string   `json:"looked"` // what was looked at, told in the verdict
+}
+
+// AudioUse is one process that uses audio.
+type AudioUse struct {
+	PID  int    `json:"pid"`
+	UID  int    `json:"uid"`
+	Comm string `json:"comm"`
+	How  string `json:"how"` // "configured process", "holds /dev/snd/pcmC0D0p"
+}
+
+// GPU is the state of the GPUs' device nodes and who holds them (D16).
+type GPU struct {
+	Present []string    `json:"present"` // the display and AI device nodes that exist
+	Holders []GPUHolder `json:"holders"`
+}
+
+// GPUHolder is one process with a GPU device node open.
+type GPUHolder struct {
+	PID     int    `json:"pid"`
+	UID     int    `json:"uid"`
+	Comm    string `json:"comm"`
+	Node    string `json:"node"`
+	Display bool   `json:"display"` // the node belongs to the display GPU
+	Unit    string `json:"unit,omitempty"`
+	Session string `json:"session,omitempty"` // id of the session whose scope it is in
+	Infra   bool   `json:"infra,omitempty"`   // named infrastructure, not counted
+}
+
+// Load is pressure-stall information, percent of time over ten seconds.
+type Load struct {
+	CPUSome float64 `json:"cpu_some"`
+}
+
+// Memory is /proc/meminfo's MemAvailable, in bytes.
+type Memory struct {
+	Available uint64 `json:"available"`
+}
+
+// Inference is the state of one AI unit's server.
+type Inference struct {
+	Unit    string  `json:"unit"`
+	Ready   bool    `json:"ready"` // /health answers 200
+	Running float64 `json:"running"`
+	Waiting float64 `json:"waiting"`
+	Known   bool    `json:"known"` // Running and Waiting could be read
+	Cause   string  `json:"cause,omitempty"`
+}
+
+// Placement says where the capabilities live (section 4.2).
+type Placement struct {
+	Studio string `json:"studio"` // local, external-mac-mini
+}
+
+// Inhibitor is one logind inhibitor lock of mode block that is not ours.
+type Inhibitor struct {
+	What string `json:"what"`
+	Who  string `json:"who"`
+	Why  string `json:"why"`
+	UID  int    `json:"uid"`
+	PID  int    `json:"pid"`
+}
+
+// SiteVerdict is the answer of one executable of guards.d. It can only refuse:
+// code 0 pass, 10-19 block, anything else cannot tell.
+type SiteVerdict struct {
+	Name   string `json:"name"`
+	Code   int    `json:"code"`
+	Reason string `json:"reason"`
+}
+
+// Merge returns f with the parts that about names taken from g.
+func (f Facts) Merge(g Facts, about Subject) Facts {
+	pick(about, AboutHost, &f.Host, g.Host)
+	pick(about, AboutUnits, &f.Units, g.Units)
+	pick(about, AboutSessions, &f.Logins, g.Logins)
+	pick(about, AboutStopSets, &f.StopSets, g.StopSets)
+	pick(about, AboutAudio, &f.Audio, g.Audio)
+	pick(about, AboutGPU, &f.GPU, g.GPU)
+	pick(about, AboutLoad, &f.Load, g.Load)
+	pick(about, AboutMemory, &f.Memory, g.Memory)
+	pick(about, AboutJobs, &f.Jobs, g.Jobs)
+	pick(about, AboutInference, &f.Inference, g.Inference)
+	pick(about, AboutPlacement, &f.Placement, g.Placement)
+	pick(about, AboutInhibitors, &f.Inhibitors, g.Inhibitors)
+	pick(about, AboutSite, &f.Site, g.Site)
+	f.At = g.At
+	return f
+}
+
+func pick[T any](about, this Subject, to *Reading[T], from Reading[T]) {
+	if about&this != 0 {
+		*to = from
+	}
+}

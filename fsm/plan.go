@@ -1,0 +1,254 @@
+package fsm
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// PlanFor returns what to do to bring a host from where facts show it to the
+// mode to; an empty plan means that it is there (D6 noop, D7). It needs a
+// known mode.
+func PlanFor(o Observation, to Mode, f Facts, p Policy) (Plan, error) {
+	if o.Mode == Unknown {
+		return Plan{}, fmt.Errorf("cannot plan from an unknown mode: %v", o.Evidence)
+	}
+	b := builder{f: f, p: p, plan: Plan{Kind: Transition, From: o.Mode, To: to}}
+	switch [2]Mode{o.Mode, to} {
+	case [2]Mode{Desktop, StudioLocal}:
+		b.prepare(StudioLocal)
+		b.stopAI(StudioLocal)
+		b.budgets(StudioLocal)
+		b.overlayOn()
+	case [2]Mode{StudioLocal, Desktop}:
+		b.studioToDesktop()
+	case [2]Mode{Desktop, Compute}:
+		b.toCompute(false)
+	case [2]Mode{StudioLocal, Compute}:
+		if p.StudioToCompute == StudioViaDesktop {
+			b.studioToDesktop()
+			b.toCompute(false)
+		} else {
+			b.toCompute(true)
+		}
+	case [2]Mode{Compute, Desktop}:
+		b.fromCompute(Desktop)
+		b.startAI(Desktop)
+	case [2]Mode{Compute, StudioLocal}:
+		b.fromCompute(StudioLocal)
+		b.overlayOn()
+	default:
+		b.plan.Kind = Repair
+		b.repair()
+	}
+	return b.plan, nil
+}
+
+// NormalisePlan is the plan of the first start of a boot: it only starts
+// desktop.target, and only where nothing else is up (D7, section 19.15).
+func NormalisePlan(o Observation, f Facts, p Policy) Plan {
+	b := builder{f: f, p: p, plan: Plan{Kind: Normalise, From: o.Mode, To: Desktop}}
+	if o.Mode == Desktop && !b.up(p.Units.Compute) && !b.up(p.Units.Desktop) {
+		b.start(p.Units.Desktop, Op{})
+	}
+	return b.plan
+}
+
+// builder collects the steps of one plan. Its methods are named for the groups
+// of steps of specification section 25.
+type builder struct {
+	f    Facts
+	p    Policy
+	plan Plan
+}
+
+func (b *builder) add(s Step) { b.plan.Steps = append(b.plan.Steps, s) }
+
+func (b *builder) unit(name string) Unit { return b.f.Units.Value[name] }
+func (b *builder) up(name string) bool   { return b.unit(name).Is(true) }
+
+func (b *builder) start(unit string, undo Op) {
+	b.add(Step{Op: Op{Start, unit}, Deadline: b.p.Deadlines.Start, Undo: undo})
+}
+
+func (b *builder) stop(unit string, undo Op) {
+	b.add(Step{Op: Op{Stop, unit}, Deadline: b.p.Deadlines.Stop, Undo: undo})
+}
+
+// prepare runs the site's hook of section 12.1, where there is one.
+func (b *builder) prepare(m Mode) {
+	hook := b.p.Units.Prepare[m]
+	if hook != "" && b.unit(hook).Load == "loaded" {
+		b.add(Step{Op: Op{Run, hook}, Deadline: b.p.Deadlines.Prepare, Optional: true})
+	}
+}
+
+func (b *builder) budgets(m Mode) {
+	if len(b.p.Budgets[m]) == 0 && len(b.p.Budgets[b.plan.From]) == 0 {
+		return
+	}
+	b.add(Step{Op: Op{SetBudgets, string(m)}, Deadline: b.p.Deadlines.Budgets, Undo: Op{SetBudgets, string(b.plan.From)}})
+}
+
+// overlayOn starts the marker first, overlayOff stops it last, so that a host
+// is observed as studio-local for as long as anything of it is in force (D7).
+func (b *builder) overlayOn() {
+	b.start(b.p.Units.StudioPolicy, Op{Stop, b.p.Units.StudioPolicy})
+	b.start(b.p.Units.AudioPriority, Op{Stop, b.p.Units.AudioPriority})
+}
+
+func (b *builder) overlayOff() {
+	b.stop(b.p.Units.AudioPriority, Op{Start, b.p.Units.AudioPriority})
+	b.stop(b.p.Units.StudioPolicy, Op{Start, b.p.Units.StudioPolicy})
+}
+
+func (b *builder) studioToDesktop() {
+	b.prepare(Desktop)
+	b.overlayOff()
+	b.budgets(Desktop)
+	if !b.up(b.p.Units.Desktop) && !b.up(b.p.Units.Compute) {
+		b.start(b.p.Units.Desktop, Op{})
+	}
+	b.startAI(Desktop)
+}
+
+// stopAI drains and stops the running AI units that mode m does not want.
+func (b *builder) stopAI(m Mode) {
+	want := map[string]bool{}
+	for _, unit := range b.p.Units.AI[m] {
+		want[unit] = true
+	}
+	for _, unit := range b.p.Units.AIUnits() {
+		if b.unit(unit).Gone() || want[unit] {
+			continue
+		}
+		if b.p.Inference.URL[unit] != "" && b.up(unit) {
+			b.add(Step{Op: Op{Drain, unit}, Deadline: b.p.Deadlines.Drain})
+		}
+		undo := Op{}
+		if b.up(unit) {
+			undo = Op{Start, unit}
+		}
+		b.stop(unit, undo)
+		b.last().UndoYields = undo != (Op{})
+	}
+}
+
+func (b *builder) last() *Step { return &b.plan.Steps[len(b.plan.Steps)-1] }
+
+// startAI starts the AI units of mode m and waits until they serve.
+func (b *builder) startAI(m Mode) {
+	for _, unit := range b.p.Units.AI[m] {
+		if !b.up(unit) {
+			b.start(unit, Op{Stop, unit})
+			b.last().Yields = true
+		}
+		if m == Compute && b.p.Inference.Ready && b.p.Inference.URL[unit] != "" {
+			b.add(Step{Op: Op{AwaitReady, unit}, Deadline: b.p.Deadlines.Ready})
+		}
+	}
+}
+
+// toCompute is section 25.4 and 25.6: hold back what starts sessions, end the
+// graphical sessions, stop their audio, prove the GPU released, isolate, start.
+func (b *builder) toCompute(overlay bool) {
+	gui := b.f.Logins.Value.Graphical()
+	b.prepare(Compute)
+	for _, unit := range b.p.Units.Starters {
+		if u := b.unit(unit); u.Load == "loaded" {
+			b.add(Step{Op: Op{MaskNow, unit}, Deadline: b.p.Deadlines.Stop, Undo: Op{UnmaskNow, unit},
+				Final: len(gui) > 0 && !u.Gone(), Yields: true})
+		}
+	}
+	b.endDesktops(gui)
+	for _, s := range gui {
+		b.plan.Ends = append(b.plan.Ends, s.ID)
+		b.add(Step{Op: Op{EndSession, s.ID}, Deadline: b.p.Deadlines.SessionTerm + b.p.Deadlines.SessionKill, Final: true, Yields: true})
+	}
+	for _, u := range b.f.Logins.Value.Users {
+		if len(u.Audio) > 0 {
+			b.audio(StopAudio, u, Op{StartAudio, strconv.Itoa(u.UID)})
+		}
+	}
+	b.add(Step{Op: Op{AwaitRelease, "display"}, Deadline: b.p.Deadlines.GPURelease})
+	if overlay {
+		b.overlayOff()
+	}
+	b.isolate(b.p.Units.Compute, b.p.Units.Desktop)
+	b.budgets(Compute)
+	b.startAI(Compute)
+}
+
+// endDesktops stops graphical-session.target of users whose manager runs one,
+// before their session is ended (section 12.4).
+func (b *builder) endDesktops(gui []Session) {
+	done := map[int]bool{}
+	for _, s := range gui {
+		for _, u := range b.f.Logins.Value.Users {
+			if u.UID == s.UID && u.Graphical && !done[u.UID] {
+				done[u.UID] = true
+				b.add(Step{Op: Op{StopDesktop, strconv.Itoa(u.UID)}, Deadline: b.p.Deadlines.Stop, Final: true, Yields: true})
+			}
+		}
+	}
+}
+
+func (b *builder) audio(v Verb, u User, undo Op) {
+	b.add(Step{Op: Op{v, strconv.Itoa(u.UID)}, Deadline: b.p.Deadlines.Audio, Undo: undo, Optional: true})
+}
+
+// isolate isolates target unless it is active: a second isolate of an active
+// target would stop a session's services (D10).
+func (b *builder) isolate(target, back string) {
+	if b.up(target) {
+		return
+	}
+	undo := Op{}
+	if b.up(back) {
+		undo = Op{Isolate, back}
+	}
+	b.add(Step{Op: Op{Isolate, target}, Deadline: b.p.Deadlines.Isolate, Undo: undo, Yields: true, UndoYields: true})
+	for _, u := range b.f.StopSets.Value[target].Stops {
+		b.plan.Stops = append(b.plan.Stops, u.Name)
+	}
+}
+
+// fromCompute is section 25.5: drain and stop the AI units, isolate, give the
+// interactive side its budgets, its audio and its login back.
+func (b *builder) fromCompute(to Mode) {
+	b.prepare(to)
+	b.stopAI(to)
+	b.isolate(b.p.Units.Desktop, b.p.Units.Compute)
+	b.budgets(to)
+	for _, u := range b.f.Logins.Value.Users {
+		if u.Manager && len(u.Audio) == 0 && u.AudioLoaded {
+			b.audio(StartAudio, u, Op{})
+		}
+	}
+	for _, unit := range b.p.Units.Starters {
+		if b.unit(unit).Load == "masked" {
+			b.add(Step{Op: Op{UnmaskNow, unit}, Deadline: b.p.Deadlines.Start, Undo: Op{MaskNow, unit}, Optional: true})
+		}
+	}
+}
+
+// repair brings up what the mode wants and is not up. It isolates nothing and
+// ends no session.
+func (b *builder) repair() {
+	switch b.plan.To {
+	case Desktop:
+		if !b.up(b.p.Units.Desktop) {
+			b.stopAI(Desktop)
+			b.start(b.p.Units.Desktop, Op{})
+		}
+	case StudioLocal:
+		if !b.up(b.p.Units.AudioPriority) {
+			b.start(b.p.Units.AudioPriority, Op{})
+		}
+	}
+	for _, unit := range b.p.Units.AI[b.plan.To] {
+		if !b.up(unit) {
+			b.startAI(b.plan.To)
+			return
+		}
+	}
+}
