@@ -83,6 +83,11 @@ func deviations(m Mode, f Facts, p Policy) []Deviation {
 		if !units[p.Units.Desktop].Is(true) {
 			add("desktop-target-inactive", p.Units.Desktop+" is "+activeWord(units[p.Units.Desktop]))
 		}
+		for _, unit := range p.Units.Starters {
+			if u := units[unit]; u.Load == "masked" && u.Runtime {
+				add("login-held-back:"+unit, unit+" is masked at run time")
+			}
+		}
 		if units[p.Units.Compute].Is(true) {
 			add("session-in-compute", p.Units.Compute+" is active beside it")
 		}

@@ -106,8 +106,11 @@ type Job struct {
 
 // Unit is the state of one systemd unit, by systemd's own words.
 type Unit struct {
-	Name       string `json:"name"`
-	Load       string `json:"load"`   // loaded, not-found, masked, error …
+	Name string `json:"name"`
+	Load string `json:"load"` // loaded, not-found, masked, error …
+	// Runtime tells that a mask is one of run time only (UnitFileState is
+	// masked-runtime), as mask-now makes it; one in /etc is its owner's.
+	Runtime    bool   `json:"masked_runtime,omitempty"`
 	Active     string `json:"active"` // active, reloading, inactive, failed, activating, deactivating
 	Sub        string `json:"sub"`
 	Result     string `json:"result,omitempty"` // success, timeout, exit-code …; empty where the type has none

@@ -224,8 +224,13 @@ func (b *builder) fromCompute(to Mode) {
 			b.audio(StartAudio, u, Op{})
 		}
 	}
+	b.letLogin()
+}
+
+// letLogin lets what starts sessions run again, where it was held back.
+func (b *builder) letLogin() {
 	for _, unit := range b.p.Units.Starters {
-		if b.unit(unit).Load == "masked" {
+		if u := b.unit(unit); u.Load == "masked" && u.Runtime {
 			b.add(Step{Op: Op{UnmaskNow, unit}, Deadline: b.p.Deadlines.Start, Undo: Op{MaskNow, unit}, Optional: true})
 		}
 	}
@@ -240,6 +245,7 @@ func (b *builder) repair() {
 			b.stopAI(Desktop)
 			b.start(b.p.Units.Desktop, Op{})
 		}
+		b.letLogin()
 	case StudioLocal:
 		if !b.up(b.p.Units.AudioPriority) {
 			b.start(b.p.Units.AudioPriority, Op{})

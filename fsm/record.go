@@ -69,8 +69,11 @@ type Attempt struct {
 	Steps    []StepResult `json:"actions"`
 	Degraded []Deviation  `json:"degraded,omitempty"`
 	Evidence []string     `json:"evidence,omitempty"`
-	Joined   []string     `json:"joined,omitempty"` // ids of wishes that it served besides
-	Bypassed []string     `json:"bypassed,omitempty"`
+	Joined   []string     `json:"joined,omitempty"`   // ids of wishes that it served besides
+	Bypassed []string     `json:"bypassed,omitempty"` // soft guards that force passed over
+	// Looked is the time spent observing and judging, apart from the waits for
+	// post-conditions, in nanoseconds.
+	Looked time.Duration `json:"looked_ns"`
 }
 
 // Serves tells whether the attempt was made for the wish with this id.

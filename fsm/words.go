@@ -99,6 +99,8 @@ type Wish struct {
 	Reason Reason    `json:"reason"`
 	By     Caller    `json:"by"`
 	At     time.Time `json:"at"`
+	// Force asks to bypass soft guards; without Policy.Force it is refused (D15).
+	Force bool `json:"force,omitempty"`
 }
 
 // Outcome is how an attempt ended (D6).

@@ -1,0 +1,58 @@
+# modewatch: build, test, try. Every target works from a fresh clone; those that
+# need Debian packages install what is lacking (as root, or by sudo).
+SHELL   := /bin/bash
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+STAGE   := out/stage
+
+.PHONY: all build deps lint test unit lab bench run demo stage generate clean
+
+all: build
+
+build: bin/modewatch
+
+bin/modewatch: $(shell find cmd fsm guards internal sources sinks -name '*.go') go.mod go.sum
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/modewatch
+
+deps:
+	@integration/deps.sh
+
+lint: deps
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# Everything: linters, unit tests under the race detector, the lab.
+test: deps lint unit lab
+
+unit: deps
+	@mkdir -p out
+	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v /integration)
+
+lab: deps stage
+	$(GO) test -timeout 25m -v ./integration/... 2>&1 | tee out/lab.log | integration/summary.sh
+
+stage: build
+	@rm -rf $(STAGE)
+	@$(MAKE) --no-print-directory -s install DESTDIR=$(CURDIR)/$(STAGE)
+
+bench: deps stage
+	$(GO) test -count=1 -timeout 40m -run '^TestFigures$$' -v ./integration/bench -args -full
+
+# Boot the lab, move the host from desktop to compute and show it live.
+run: deps stage
+	$(GO) run ./integration/cmd/labctl demo --install $(STAGE) $(if $(ONESHOT),--oneshot)
+
+# The same decisions on a host in memory; needs no privilege.
+demo: build
+	bin/modewatch demo
+
+# Rewrite everything that is generated: diagram and golden files.
+generate:
+	$(GO) test ./... -run Golden -update
+
+clean:
+	rm -rf bin out
+
+include dist/install.mk

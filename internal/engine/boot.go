@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// bootStep brings a start to rest (D11): it settles what a predecessor left
+// unfinished, normalises the first start of a boot, or adopts what it sees. It
+// is called with each observation until the machine has left boot.
+func (l *loop) bootStep(o fsm.Observation, f fsm.Facts) {
+	if o.Mode == fsm.Unknown {
+		l.relook.Later()
+		l.once("unknown", fsm.NoteUnreadable, o.Evidence[0], nil)
+		if l.next != nil { // somebody waits: let the guards tell why not
+			l.leaveBoot(nil)
+		}
+		return
+	}
+	if l.opt.First && f.Host.OK && f.Host.Value.Manager == "starting" {
+		l.relook.Later()
+		l.once("starting", fsm.NoteSource, "waiting for the manager to finish starting", nil)
+		return
+	}
+	l.relook.Stop()
+	if l.intent != nil {
+		l.resume(o)
+		return
+	}
+	if l.opt.First && l.snap.Wish == nil {
+		l.normalise(o, f)
+		return
+	}
+	l.leaveBoot(&o)
+}
+
+// leaveBoot adopts the observed mode, if one is known, and follows the wish
+// that came meanwhile.
+func (l *loop) leaveBoot(o *fsm.Observation) {
+	l.booting = false
+	if o != nil {
+		l.fire(fsm.AdoptMode(o.Mode), fmt.Sprint(o.Evidence))
+	}
+	if w := l.next; w != nil {
+		l.next = nil
+		l.start(*w)
+	}
+}
+
+// normalise wishes for desktop, as every boot does (section 19.15), and starts
+// desktop.target where nothing is in the way. It never isolates.
+func (l *loop) normalise(o fsm.Observation, f fsm.Facts) {
+	w := fsm.Wish{ID: l.opt.NewID(), Mode: fsm.Desktop, Reason: fsm.ByBoot, By: fsm.NoCaller, At: time.Now()}
+	if l.next == nil {
+		l.snap.Wish = &w
+		if l.opt.BootWish != nil {
+			l.opt.BootWish(w)
+		}
+	}
+	plan := fsm.NormalisePlan(o, f, l.opt.Policy)
+	if plan.Empty() {
+		l.leaveBoot(&o)
+		return
+	}
+	l.launch(w, &plan)
+}
+
+// resume ends an attempt that a predecessor left: forward if its wish stands
+// and it had passed the point of no return, else back (D11).
+func (l *loop) resume(o fsm.Observation) {
+	in := l.intent
+	l.intent = nil
+	l.finish(fsm.Attempt{Schema: fsm.Schema, ID: in.ID, Wish: in.Wish, Kind: in.Plan.Kind, From: in.Plan.From,
+		To: in.Plan.To, Final: o.Mode, Outcome: fsm.Interrupted, Exit: fsm.ExitCode(fsm.Interrupted, 0, false),
+		Halt: fsm.HaltShutdown, Cause: fmt.Sprintf("the controller ended at step %d of %d", in.Step, len(in.Plan.Steps)),
+		Begun: in.Begun, Ended: time.Now(), Degraded: o.Degraded, Evidence: o.Evidence})
+	stands := l.snap.Wish != nil && l.snap.Wish.Mode == in.Plan.To
+	switch {
+	case in.Boot != l.opt.Boot:
+		l.clear()
+		l.Hint(fsm.Core)
+	case stands && in.NoReturn && !in.Undoing && l.next == nil:
+		w := *l.snap.Wish
+		w.ID, w.Reason = l.opt.NewID(), fsm.ByRecovery
+		l.launch(w, nil)
+	default:
+		l.back(in, o)
+	}
+}
+
+// back takes back the steps of an interrupted attempt, if any can be.
+func (l *loop) back(in *fsm.Intent, o fsm.Observation) {
+	plan := fsm.Plan{Kind: fsm.WalkBack, From: o.Mode, To: in.Plan.From, Steps: in.Plan.Undo(in.Step), Stops: in.Plan.Stops}
+	if plan.Empty() {
+		l.clear()
+		l.leaveBoot(&o)
+		return
+	}
+	w := in.Wish
+	w.ID, w.Mode, w.Reason = l.opt.NewID(), in.Plan.From, fsm.ByRecovery
+	l.launch(w, &plan)
+}
+
+func (l *loop) clear() {
+	if err := l.opt.Recorder.Ahead(nil); err != nil {
+		l.note(fsm.NoteSource, "cannot clear the write-ahead record: "+err.Error(), nil)
+	}
+}

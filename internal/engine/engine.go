@@ -1,0 +1,137 @@
+// Package engine holds the one loop that owns the state machine, and the
+// attempt: the one way in which a host is moved from mode to mode (design.md
+// section 4, D6-D12).
+//
+// One goroutine, Run, owns the machine; everything else sends it values. An
+// attempt runs in a goroutine of its own and reports back to the loop, so the
+// loop never waits for the host: wishes, cancels and snapshots are served while
+// a step hangs for minutes.
+package engine
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// Host is the machine that is moved: looked at, changed, and listened to more
+// closely while an attempt runs.
+type Host interface {
+	// Observe looks at what q asks for. It never fails as a whole and returns
+	// within the deadlines of its probes; what could not be read says so.
+	Observe(ctx context.Context, q fsm.Query) fsm.Facts
+	// Do does one operation and returns when the manager has answered. Whether
+	// it took effect is for Observe to tell.
+	Do(ctx context.Context, op fsm.Op) error
+	// Attend asks for a hint at every job's end while busy is true.
+	Attend(busy bool)
+}
+
+// Recorder keeps the story. None of its methods but Ahead may block.
+type Recorder interface {
+	// Publish swaps what readers see.
+	Publish(fsm.Snapshot)
+	// Record adds one line to the story, in order.
+	Record(fsm.Record)
+	// Ahead puts the intent on disk before a step; nil clears it. If it fails
+	// no step runs.
+	Ahead(*fsm.Intent) error
+}
+
+// NotFound is implemented by errors of Do that mean "there is no such unit":
+// an optional step then counts as done.
+type NotFound interface{ NotFound() bool }
+
+// Options is all that an engine is given.
+type Options struct {
+	Policy   fsm.Policy
+	Host     Host
+	Recorder Recorder
+	Boot     string            // boot id, told in records and compared with Intent's
+	PID      int               // told in snapshots
+	NewID    func() string     // ids of attempts and of wishes that the engine makes
+	Wish     *fsm.Wish         // the wish that stands on disk
+	Intent   *fsm.Intent       // the write-ahead record that a predecessor left
+	Last     *fsm.Attempt      // the last finished attempt, for snapshots
+	First    bool              // the first start of this boot: normalise (D7, D11)
+	BootWish func(fsm.Wish)    // told the wish of the first start, to store it
+	Ready    func()            // told once, before any attempt
+	Alive    func()            // the watchdog's ping, from the loop
+	Every    time.Duration     // its period; 0: never
+	Ended    func(fsm.Attempt) // told after an attempt was recorded
+	Going    func() bool       // tells whether the host is going down
+}
+
+// Engine is the loop and its snapshot.
+type Engine struct {
+	opt     Options
+	inbox   chan any
+	dirty   atomic.Uint64 // subjects hinted at since the last look
+	wake    chan struct{}
+	stopped chan struct{}
+	shown   atomic.Pointer[fsm.Snapshot]
+}
+
+// New returns an engine that Run has yet to start.
+func New(opt Options) *Engine {
+	e := &Engine{opt: opt, inbox: make(chan any, 16), wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	e.shown.Store(&fsm.Snapshot{Schema: fsm.Schema, State: fsm.Boot, PID: opt.PID, Boot: opt.Boot,
+		Observation: fsm.Observation{Mode: fsm.Unknown}})
+	return e
+}
+
+// The messages of the inbox, named for what happened.
+type (
+	wished    struct{ wish fsm.Wish }
+	cancelled struct{ by fsm.Caller }
+	reloaded  struct{ policy fsm.Policy }
+	noted     struct{ note fsm.Note }
+	observed  struct{ facts fsm.Facts }
+	begun     struct {
+		plan     fsm.Plan
+		facts    fsm.Facts
+		verdicts []fsm.Verdict
+	}
+	progressed struct {
+		running fsm.Running
+		record  fsm.Record
+	}
+	ended struct {
+		attempt fsm.Attempt
+		after   fsm.Observation
+	}
+)
+
+// Submit hands a wish to the loop. It returns at once, also after Run's end.
+func (e *Engine) Submit(w fsm.Wish) { e.send(wished{w}) }
+
+// Cancel walks back the running attempt, if there is one (D9).
+func (e *Engine) Cancel(by fsm.Caller) { e.send(cancelled{by}) }
+
+// Reload takes a new policy; it applies from the next attempt on (D11).
+func (e *Engine) Reload(p fsm.Policy) { e.send(reloaded{p}) }
+
+// Note adds a note of a source to the story.
+func (e *Engine) Note(n fsm.Note) { e.send(noted{n}) }
+
+// Hint says that something about a subject may have changed. Hints carry no
+// facts, are coalesced and never lost; the call never blocks (D20).
+func (e *Engine) Hint(about fsm.Subject) {
+	e.dirty.Or(uint64(about))
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot returns what is known now, without asking the loop.
+func (e *Engine) Snapshot() fsm.Snapshot { return *e.shown.Load() }
+
+func (e *Engine) send(m any) {
+	select {
+	case e.inbox <- m:
+	case <-e.stopped:
+	}
+}

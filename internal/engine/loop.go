@@ -1,0 +1,285 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// loop is the state that only Run's goroutine touches.
+type loop struct {
+	*Engine
+	ctx     context.Context
+	machine *fsm.Machine
+	snap    fsm.Snapshot
+	running *attempt
+	next    *fsm.Wish // the newest wish that waits for the running attempt
+	joined  []string  // ids of wishes that the running attempt serves besides
+	booting bool      // until the first start has come to rest
+	intent  *fsm.Intent
+	residue bool // an attempt was left past its point of no return
+	looking bool // an observation at rest is under way
+	relook  backoff
+	told    map[string]bool // causes told once
+}
+
+// Run owns the machine until ctx ends; it then winds a running attempt down
+// and returns nil (design.md section 4).
+func (e *Engine) Run(ctx context.Context) error {
+	l := &loop{Engine: e, ctx: ctx, machine: fsm.NewMachine(), snap: e.Snapshot(), booting: true,
+		intent: e.opt.Intent, relook: newBackoff(), told: map[string]bool{}}
+	l.snap.Wish, l.snap.Last = e.opt.Wish, e.opt.Last
+	l.snap.Since = time.Now()
+	defer close(e.stopped)
+	l.publish()
+	if e.opt.Ready != nil {
+		e.opt.Ready()
+	}
+	e.Hint(fsm.Core)
+	l.serve()
+	return nil
+}
+
+// serve is the loop itself. It ends when ctx is done and no attempt is left.
+func (l *loop) serve() {
+	var ping <-chan time.Time
+	if l.opt.Every > 0 {
+		t := time.NewTicker(l.opt.Every)
+		defer t.Stop()
+		ping = t.C
+	}
+	stop := l.ctx.Done()
+	for {
+		select {
+		case m := <-l.inbox:
+			l.handle(m)
+		case <-l.wake:
+			l.hinted()
+		case <-l.relook.C():
+			l.Hint(fsm.Core)
+		case <-ping:
+			l.opt.Alive()
+		case <-stop:
+			stop = nil
+			l.next = nil
+			if l.running != nil {
+				l.running.halt(fsm.HaltShutdown)
+			}
+		}
+		if stop == nil && l.running == nil && !l.looking {
+			return
+		}
+	}
+}
+
+func (l *loop) handle(m any) {
+	switch m := m.(type) {
+	case wished:
+		l.wished(m.wish)
+	case cancelled:
+		l.cancelled(m.by)
+	case reloaded:
+		l.opt.Policy = m.policy
+		l.note(fsm.NoteConfig, "the configuration was read again; it applies from the next attempt on", nil)
+	case noted:
+		l.record(m.note)
+	case observed:
+		l.looking = false
+		l.rested(m.facts)
+	case begun:
+		l.begun(m)
+	case progressed:
+		l.progressed(m)
+	case ended:
+		l.ended(m)
+	default:
+		l.note(fsm.NoteTable, fmt.Sprintf("cannot handle a message of type %T", m), nil)
+	}
+}
+
+// wished admits a wish through the gate and starts, joins, takes over or
+// queues (D5, D9).
+func (l *loop) wished(w fsm.Wish) {
+	if ok, why := l.opt.Policy.Gate.Admit(w.Reason); !ok {
+		l.once("gate "+string(w.Reason)+string(w.Mode), fsm.NoteGate,
+			fmt.Sprintf("would have started a transition to %s (%s), but %s", w.Mode, w.Reason, why), &w)
+		return
+	}
+	if l.ctx.Err() != nil {
+		return
+	}
+	if l.running == nil && !l.booting {
+		l.accept(w)
+		l.start(w)
+		return
+	}
+	if l.running == nil {
+		l.accept(w)
+		l.replaceNext(w)
+		return
+	}
+	l.takeOver(w)
+}
+
+func (l *loop) takeOver(w fsm.Wish) {
+	switch fsm.Decide(l.running.phase(), l.running.to, w) {
+	case fsm.Join:
+		l.accept(w)
+		l.joined = append(l.joined, w.ID)
+	case fsm.WalkOff, fsm.StopNext:
+		l.accept(w)
+		l.replaceNext(w)
+		l.running.halt(fsm.HaltSupersede)
+	case fsm.Queue:
+		l.accept(w)
+		l.replaceNext(w)
+	case fsm.Refuse:
+		l.note(fsm.NoteGate, fmt.Sprintf("a background wish for %s (%s) does not take over a running attempt", w.Mode, w.Reason), &w)
+	}
+	l.publish()
+}
+
+func (l *loop) accept(w fsm.Wish) {
+	l.snap.Wish = &w
+	clear(l.told)
+	l.publish()
+}
+
+// replaceNext makes w the wish that follows; the one it replaces ends as
+// superseded, so that whoever waits for it is told.
+func (l *loop) replaceNext(w fsm.Wish) {
+	if old := l.next; old != nil && old.ID != w.ID {
+		l.finish(l.unbegun(*old, fsm.Superseded, "another wish came before it could begin"))
+	}
+	l.next = &w
+}
+
+// unbegun is the record of a wish for which no attempt was made.
+func (l *loop) unbegun(w fsm.Wish, out fsm.Outcome, cause string) fsm.Attempt {
+	now := time.Now()
+	return fsm.Attempt{Schema: fsm.Schema, ID: l.opt.NewID(), Wish: w, Kind: fsm.Transition,
+		From: l.snap.Observation.Mode, To: w.Mode, Final: l.snap.Observation.Mode, Outcome: out,
+		Exit: fsm.ExitCode(out, 0, false), Cause: cause, Begun: now, Ended: now}
+}
+
+func (l *loop) cancelled(by fsm.Caller) {
+	if l.next != nil {
+		l.finish(l.unbegun(*l.next, fsm.Cancelled, "cancelled before it could begin"))
+		l.next = nil
+	}
+	if l.running != nil {
+		l.running.halt(fsm.HaltCancel)
+	}
+	l.publish()
+}
+
+func (l *loop) begun(m begun) {
+	l.look(fsm.Classify(m.facts, l.opt.Policy))
+	p := m.plan
+	if !(fsm.Direct(p.From, p.To) && l.restsIn(p.From)) && l.machine.State() != fsm.Transitioning {
+		l.fire(fsm.Begin, "")
+	}
+	l.record(fsm.AttemptBegun{ID: l.running.id, Wish: l.running.wish, Plan: p, At: time.Now()})
+	l.publish()
+}
+
+func (l *loop) restsIn(m fsm.Mode) bool { return l.machine.State() == fsm.Resting(m) }
+
+func (l *loop) progressed(m progressed) {
+	if m.record != nil {
+		l.record(m.record)
+	}
+	r := m.running
+	l.snap.Attempt = &r
+	l.publish()
+}
+
+// ended walks the edges of an attempt's outcome, records it, and follows the
+// wish that waits.
+func (l *loop) ended(m ended) {
+	a := m.attempt
+	a.Joined = l.joined
+	for _, e := range fsm.EndEdges(l.machine.State(), a.Outcome, m.after) {
+		l.fire(e, a.Cause)
+	}
+	l.joined, l.running, l.snap.Attempt = nil, nil, nil
+	l.opt.Host.Attend(false)
+	l.look(m.after)
+	l.booting = false
+	l.finish(a)
+	if l.follow(a, m.after.Mode) {
+		return
+	}
+	l.Hint(fsm.Core) // what happened meanwhile is looked at now
+}
+
+// follow starts what comes after an attempt: the wish that waits, or, where an
+// attempt was left half way for a wish that then was refused, the repair of the
+// mode that is observed, so that nobody stays without a login.
+func (l *loop) follow(a fsm.Attempt, mode fsm.Mode) bool {
+	left := l.residue && a.Outcome == fsm.Blocked && mode != fsm.Unknown
+	l.residue = a.Outcome == fsm.Superseded && len(a.Steps) > 0
+	switch {
+	case l.ctx.Err() != nil:
+	case l.next != nil:
+		w := *l.next
+		l.next = nil
+		l.start(w)
+		return true
+	case left:
+		l.start(fsm.Wish{ID: l.opt.NewID(), Mode: mode, Reason: fsm.ByRecovery, By: fsm.NoCaller, At: time.Now()})
+		return true
+	}
+	return false
+}
+
+func (l *loop) finish(a fsm.Attempt) {
+	l.snap.Last = &a
+	l.record(fsm.AttemptEnded{Attempt: a})
+	l.publish()
+	if l.opt.Ended != nil {
+		l.opt.Ended(a)
+	}
+}
+
+// fire walks one edge and records it. A refusal is a bug of ours: told, and
+// answered by a fresh look, never by a wrong state.
+func (l *loop) fire(e fsm.Event, cause string) {
+	row, err := l.machine.Fire(e)
+	if err != nil {
+		l.note(fsm.NoteTable, err.Error(), nil)
+		l.Hint(fsm.Core)
+		return
+	}
+	edge := fsm.Edge{Row: row, At: time.Now(), Cause: cause}
+	if l.running != nil {
+		edge.Attempt, edge.Wish = l.running.id, l.running.wish
+	} else if l.snap.Wish != nil {
+		edge.Wish = *l.snap.Wish
+	}
+	l.snap.State, l.snap.Since = row.To, edge.At
+	l.record(edge)
+}
+
+func (l *loop) record(r fsm.Record) { l.opt.Recorder.Record(r) }
+
+func (l *loop) note(what, text string, w *fsm.Wish) {
+	l.record(fsm.Note{What: what, Text: text, At: time.Now(), Wish: w})
+}
+
+// once notes a cause that was not told since the last wish.
+func (l *loop) once(key, what, text string, w *fsm.Wish) {
+	if !l.told[key] {
+		l.told[key] = true
+		l.note(what, text, w)
+	}
+}
+
+func (l *loop) publish() {
+	l.snap.At = time.Now()
+	s := l.snap
+	l.shown.Store(&s)
+	l.opt.Recorder.Publish(s)
+}

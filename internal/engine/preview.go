@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/guards"
+)
+
+// Preview is what an attempt would do now, without doing it: the path of a real
+// attempt up to the first step (design.md section 2).
+type Preview struct {
+	Observation fsm.Observation `json:"observation"`
+	Plan        fsm.Plan        `json:"plan"`
+	Verdicts    []fsm.Verdict   `json:"guards"`
+	Facts       fsm.Facts       `json:"facts"`
+	Exit        int             `json:"exit"`
+}
+
+// Look observes, plans and judges a wish without touching the host.
+func Look(ctx context.Context, h Host, p fsm.Policy, w fsm.Wish) Preview {
+	look, plan, err := survey(ctx, h, p, w.Mode, nil)
+	out := Preview{Observation: look.observation, Plan: plan, Facts: look.facts}
+	if err != nil {
+		out.Verdicts = []fsm.Verdict{guards.CannotTellMode(err.Error())}
+		out.Exit = guards.BlockCode(out.Verdicts)
+		return out
+	}
+	if plan.Empty() {
+		return out
+	}
+	set := guards.ForPlan(plan, w, p)
+	q := beyondCore(guards.Query(set, plan))
+	q.Wish = w.Mode
+	if q.About != 0 {
+		out.Facts = out.Facts.Merge(observe(ctx, h, p, q), q.About)
+	}
+	out.Verdicts = guards.Judge(set, guards.Input{Facts: out.Facts, Policy: p, Plan: plan, Wish: w, Observation: look.observation})
+	out.Exit = guards.BlockCode(guards.Blocking(out.Verdicts))
+	return out
+}
+
+type look struct {
+	facts       fsm.Facts
+	observation fsm.Observation
+}
+
+// survey observes the core, makes the plan, and where it isolates looks up the
+// stop set and plans again with it.
+func survey(ctx context.Context, h Host, p fsm.Policy, to fsm.Mode, given *fsm.Plan) (look, fsm.Plan, error) {
+	f := observe(ctx, h, p, fsm.Query{About: fsm.Core})
+	o := fsm.Classify(f, p)
+	if given != nil {
+		return look{f, o}, *given, nil
+	}
+	plan, err := fsm.PlanFor(o, to, f, p)
+	if err != nil {
+		return look{f, o}, fsm.Plan{From: o.Mode, To: to, Kind: fsm.Transition}, err
+	}
+	if target := plan.Isolates(); target != "" {
+		f = f.Merge(observe(ctx, h, p, fsm.Query{About: fsm.AboutStopSets, Targets: []string{target}}), fsm.AboutStopSets)
+		plan, err = fsm.PlanFor(o, to, f, p)
+	}
+	return look{f, o}, plan, err
+}
+
+// beyondCore drops from a query what the survey has just brought; units stay
+// where the guards ask for more of them than are always watched.
+func beyondCore(q fsm.Query) fsm.Query {
+	q.About &^= fsm.Core
+	if len(q.Units) > 0 {
+		q.About |= fsm.AboutUnits
+	}
+	return q
+}
+
+func observe(ctx context.Context, h Host, p fsm.Policy, q fsm.Query) fsm.Facts {
+	ctx, cancel := context.WithTimeout(ctx, p.Deadlines.Observe)
+	defer cancel()
+	return h.Observe(ctx, q)
+}

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// hinted wakes a running attempt, or looks at the host if nothing runs.
+func (l *loop) hinted() {
+	if l.running != nil {
+		l.running.hint()
+		return
+	}
+	if l.looking || l.ctx.Err() != nil {
+		return // the look under way ends with another, if hints came meanwhile
+	}
+	l.dirty.Store(0)
+	l.looking = true
+	about := fsm.Core
+	if l.machine.State() == fsm.FailedTransition {
+		about |= fsm.AboutGPU // a holder there keeps a failure from being over
+	}
+	go func() {
+		f := l.opt.Host.Observe(l.ctx, fsm.Query{About: about})
+		l.send(observed{f})
+	}()
+}
+
+// look takes an observation into the snapshot.
+func (l *loop) look(o fsm.Observation) { l.snap.Observation = o }
+
+// rested handles an observation that was made while no attempt ran: the first
+// one of a start, a drift by hand, the end of a failure, a host that cannot be
+// read.
+func (l *loop) rested(f fsm.Facts) {
+	defer l.publish()
+	if l.dirty.Load() != 0 {
+		l.Hint(0)
+	}
+	if l.running != nil || l.ctx.Err() != nil {
+		return // a wish came while we looked; its attempt looks for itself
+	}
+	before := l.snap.Observation
+	o := fsm.Classify(f, l.opt.Policy)
+	l.look(o)
+	if l.booting {
+		l.bootStep(o, f)
+		return
+	}
+	if o.Mode == fsm.Unknown {
+		l.relook.Later()
+		l.once("unknown", fsm.NoteUnreadable, strings.Join(o.Evidence, "; "), nil)
+		return
+	}
+	delete(l.told, "unknown")
+	l.settle(o)
+	l.tellDeviations(before, o)
+}
+
+// settle walks the edge between what the machine rests in and what is observed.
+func (l *loop) settle(o fsm.Observation) {
+	l.relook.Stop()
+	state := l.machine.State()
+	rest, resting := state.Mode()
+	switch {
+	case state == fsm.FailedTransition && fsm.Clean(o):
+		l.fire(fsm.RecoveredMode(o.Mode), "observed "+string(o.Mode)+" in order")
+	case state == fsm.FailedTransition:
+		l.relook.Later()
+	case resting && rest != o.Mode:
+		l.fire(fsm.DriftedTo(o.Mode), "changed by hand: "+strings.Join(o.Evidence, "; "))
+	}
+}
+
+// tellDeviations notes deviations that were not there before.
+func (l *loop) tellDeviations(before, now fsm.Observation) {
+	had := map[string]bool{}
+	for _, d := range before.Degraded {
+		had[d.What] = true
+	}
+	for _, d := range now.Degraded {
+		if !had[d.What] {
+			l.note(fsm.NoteDegraded, fmt.Sprintf("%s: %s", d.What, d.Evidence), nil)
+		}
+	}
+}
+
+// backoff is a timer that runs only while something is amiss: one second, then
+// doubled up to half a minute (D20).
+type backoff struct {
+	timer *time.Timer
+	wait  time.Duration
+}
+
+const (
+	relookFirst = time.Second
+	relookMost  = 30 * time.Second
+)
+
+func newBackoff() backoff { return backoff{wait: relookFirst} }
+
+// C returns the channel of the next look, nil while none is due.
+func (b *backoff) C() <-chan time.Time {
+	if b.timer == nil {
+		return nil
+	}
+	return b.timer.C
+}
+
+// Later plans the next look.
+func (b *backoff) Later() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	b.timer = time.NewTimer(b.wait)
+	b.wait = min(b.wait*2, relookMost)
+}
+
+// Stop ends the looking, since all is well.
+func (b *backoff) Stop() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	*b = newBackoff()
+}

@@ -1,0 +1,214 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/guards"
+)
+
+// walk does the steps of the plan in order and stops at the first that is
+// refused, fails, or is not to be done any more.
+func (a *attempt) walk() (fsm.Halt, string) {
+	if d := a.opt.Policy.Overall; d > 0 {
+		over := time.AfterFunc(d, a.cancel)
+		defer over.Stop()
+	}
+	for i := range a.plan.Steps {
+		if h, cause := a.leave(); h != fsm.NoHalt {
+			return h, cause
+		}
+		s := &a.plan.Steps[i]
+		if h, cause := a.rejudge(s); h != fsm.NoHalt {
+			return h, cause
+		}
+		if err := a.ahead(i+1, s); err != nil {
+			return fsm.HaltStep, "no step runs without a write-ahead record: " + err.Error()
+		}
+		if h, cause := a.do(*s, false); h != fsm.NoHalt {
+			return h, cause
+		}
+	}
+	return fsm.NoHalt, ""
+}
+
+// leave tells whether the attempt was told to stop, or ran out of time.
+func (a *attempt) leave() (fsm.Halt, string) {
+	if h := a.halting(); h != fsm.NoHalt {
+		return h, haltText(h)
+	}
+	if a.ctx.Err() != nil {
+		return fsm.HaltTimeout, fmt.Sprintf("the whole attempt took longer than %s", a.opt.Policy.Overall)
+	}
+	return fsm.NoHalt, ""
+}
+
+func haltText(h fsm.Halt) string {
+	switch h {
+	case fsm.HaltCancel:
+		return "cancelled on request"
+	case fsm.HaltSupersede:
+		return "another wish came"
+	case fsm.HaltShutdown:
+		return "the controller was told to stop"
+	}
+	return string(h)
+}
+
+// rejudge judges again, on fresh facts, right before a step that cannot be
+// taken back or hands the GPU on; for automatic wishes before every step (D8).
+func (a *attempt) rejudge(s *fsm.Step) (fsm.Halt, string) {
+	if !s.Guarded() && !a.wish.Reason.Automatic() {
+		return fsm.NoHalt, ""
+	}
+	bad := a.judgeBefore(s)
+	if len(bad) == 0 {
+		return fsm.NoHalt, ""
+	}
+	return fsm.HaltGuard, fmt.Sprintf("before %s: %s", s.Op, reasons(bad))
+}
+
+// judgeBefore returns the verdicts that forbid a step now.
+func (a *attempt) judgeBefore(s *fsm.Step) []fsm.Verdict {
+	set := guards.Before(*s, a.plan, a.wish, a.opt.Policy)
+	if len(set) == 0 {
+		return nil
+	}
+	defer a.looking()()
+	a.tell("judging", s.Op, "the guards before "+s.Op.String(), 0)
+	q := guards.Query(set, a.plan)
+	q.About |= fsm.Core
+	q.Wish = a.to
+	a.facts = a.facts.Merge(observe(a.bound(), a.opt.Host, a.opt.Policy, q), q.About)
+	in := a.input(s)
+	bad := guards.Blocking(guards.Judge(set, in))
+	a.record.Verdicts = append(a.record.Verdicts, bad...)
+	a.refuse(bad)
+	return bad
+}
+
+// ahead puts on disk what is about to be done.
+func (a *attempt) ahead(step int, s *fsm.Step) error {
+	noReturn := a.noReturn || s.Final
+	err := a.opt.Recorder.Ahead(&fsm.Intent{Schema: fsm.Schema, Boot: a.opt.Boot, ID: a.id, Wish: a.wish, Plan: a.plan,
+		Step: step, NoReturn: noReturn, Begun: a.begun})
+	if err != nil {
+		return err
+	}
+	a.step, a.noReturn = step, noReturn
+	if noReturn {
+		a.enter(fsm.After)
+	}
+	return nil
+}
+
+// do does one step and waits for its post-condition, all within its deadline.
+// After the point of no return an effect is not cut short, only a wait is.
+func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
+	began := time.Now()
+	parent := a.ctx
+	if undo || a.noReturn {
+		parent = a.bound()
+	}
+	ctx, cancel := context.WithTimeout(parent, s.Deadline)
+	defer cancel()
+	if !s.Waits() {
+		a.changed = true
+	}
+	n, of := a.step, len(a.plan.Steps)
+	a.report(fsm.StepBegan{Attempt: a.id, N: n, Of: of, Step: s, Undo: undo, At: began})
+	a.tell(doingWord(undo), s.Op, "systemd to take "+s.Op.String(), s.Deadline)
+	err := a.opt.Host.Do(ctx, s.Op)
+	if missing(err) && s.Optional {
+		err = nil
+	} else if err == nil {
+		err = a.await(ctx, s, undo)
+	}
+	halt, result := a.verdictOf(err, undo)
+	res := fsm.StepResult{Op: s.Op, Undo: undo, Result: result, Began: began, Ended: time.Now()}
+	if err != nil {
+		res.Cause = err.Error()
+	}
+	a.record.Steps = append(a.record.Steps, res)
+	a.report(fsm.StepEnded{Attempt: a.id, N: n, Of: of, Result: res})
+	if halt == fsm.NoHalt {
+		return fsm.NoHalt, ""
+	}
+	if h := a.halting(); !undo && h == halt {
+		return h, haltText(h)
+	}
+	return halt, s.Op.String() + ": " + res.Cause
+}
+
+func doingWord(undo bool) string {
+	if undo {
+		return "undo"
+	}
+	return "step"
+}
+
+func missing(err error) bool {
+	var nf NotFound
+	return errors.As(err, &nf) && nf.NotFound()
+}
+
+// verdictOf sorts how a step ended into the halt it causes and the word for it.
+func (a *attempt) verdictOf(err error, undo bool) (fsm.Halt, string) {
+	switch {
+	case err == nil:
+		return fsm.NoHalt, "done"
+	case !undo && a.halting() != fsm.NoHalt && !errors.Is(err, context.DeadlineExceeded):
+		return a.halting(), "interrupted"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return fsm.HaltTimeout, "timeout"
+	}
+	return fsm.HaltStep, "failed"
+}
+
+// lookEvery bounds the time between two looks of an await: hints come at once,
+// the timer is for what gives none (a closing session, a released GPU).
+const (
+	lookFirst = 5 * time.Millisecond
+	lookMost  = time.Second
+)
+
+// await looks until the post-condition of the step holds. A halt ends the wait
+// on both sides of the point of no return; an undo is not cut short.
+func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
+	if !undo {
+		var cancel context.CancelFunc
+		ctx, cancel = both(ctx, a.ctx)
+		defer cancel()
+	}
+	wait := lookFirst
+	for {
+		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan)), a.opt.Policy)
+		if p.Done {
+			return nil
+		}
+		if p.Never != "" {
+			return errors.New(p.Never)
+		}
+		a.tell(doingWord(undo), s.Op, p.Awaiting, s.Deadline)
+		t := time.NewTimer(wait)
+		select {
+		case <-a.wake:
+		case <-t.C:
+			wait = min(wait*2, lookMost)
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("still waiting for %s: %w", p.Awaiting, ctx.Err())
+		}
+		t.Stop()
+	}
+}
+
+// both returns a context that ends with either.
+func both(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(a)
+	stop := context.AfterFunc(b, cancel)
+	return ctx, func() { stop(); cancel() }
+}

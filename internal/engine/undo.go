@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// undo takes back the steps that ran, last first, and tells whether nothing of
+// it was refused or failed (D8). It is detached from whoever asked: nothing
+// cuts it short but the deadlines of its steps.
+func (a *attempt) undo(halt fsm.Halt) bool {
+	switch {
+	case halt == fsm.NoHalt:
+		return true
+	case halt == fsm.HaltSupersede && a.noReturn:
+		return true // the next plan starts from what is observed (D9)
+	case halt == fsm.HaltShutdown && (a.noReturn || a.goingDown()):
+		return true // the next start goes on (D11)
+	}
+	steps := a.plan.Undo(a.step)
+	if len(steps) == 0 {
+		return true
+	}
+	a.mu.Lock()
+	a.stage = fsm.Leaving
+	a.mu.Unlock()
+	if who := a.newcomer(); who != "" {
+		a.report(fsm.Note{What: fsm.NoteDegraded, At: time.Now(),
+			Text: "nothing is taken back: " + who + " began after this attempt"})
+		return false
+	}
+	return a.undoSteps(steps)
+}
+
+func (a *attempt) undoSteps(steps []fsm.Step) bool {
+	ok := true
+	forward := a.plan
+	defer func() { a.plan = forward }()
+	a.plan = fsm.Plan{Kind: fsm.WalkBack, From: forward.To, To: forward.From, Steps: steps, Stops: forward.Stops}
+	for i := range steps {
+		s := &steps[i]
+		if a.holds(*s) {
+			continue // it never took effect, or is taken back already
+		}
+		if s.Guarded() {
+			if bad := a.judgeBefore(s); len(bad) > 0 {
+				now := time.Now()
+				a.record.Steps = append(a.record.Steps, fsm.StepResult{Op: s.Op, Undo: true, Result: "refused", Cause: reasons(bad), Began: now, Ended: now})
+				return false
+			}
+		}
+		if err := a.aheadUndo(forward); err != nil {
+			a.report(fsm.Note{What: fsm.NoteSource, At: time.Now(), Text: "cannot write the write-ahead record: " + err.Error()})
+			return false
+		}
+		if h, _ := a.do(*s, true); h != fsm.NoHalt {
+			ok = false
+		}
+	}
+	return ok
+}
+
+// holds tells whether what the step would bring about is so already. Budgets
+// are not read back by observation, so they are always set.
+func (a *attempt) holds(s fsm.Step) bool {
+	if s.Verb == fsm.SetBudgets {
+		return false
+	}
+	f := observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Needs(s.Op, a.plan))
+	return fsm.Settled(s.Op, a.plan, f, a.opt.Policy).Done
+}
+
+func (a *attempt) aheadUndo(forward fsm.Plan) error {
+	return a.opt.Recorder.Ahead(&fsm.Intent{Schema: fsm.Schema, Boot: a.opt.Boot, ID: a.id, Wish: a.wish, Plan: forward,
+		Step: a.step, NoReturn: a.noReturn, Undoing: true, Begun: a.begun})
+}
+
+// newcomer names a graphical user session that is newer than the attempt: what
+// it stands on is not taken away under it (D8).
+func (a *attempt) newcomer() string {
+	f := observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Query{About: fsm.AboutSessions})
+	if !f.Logins.OK {
+		return "perhaps a session (" + f.Logins.Why() + ")"
+	}
+	for _, s := range f.Logins.Value.Sessions {
+		if s.Class == "user" && s.Since.After(a.begun) {
+			return fmt.Sprintf("session %s of %s", s.ID, s.User)
+		}
+	}
+	return ""
+}
+
+func (a *attempt) goingDown() bool { return a.opt.Going != nil && a.opt.Going() }
