@@ -7,6 +7,7 @@ need=()
 command -v gcc >/dev/null || need+=(gcc libc6-dev) # the race detector links by it
 command -v git >/dev/null || need+=(git)
 command -v mmdebstrap >/dev/null || need+=(mmdebstrap)
+[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || need+=(debian-archive-keyring)
 command -v systemd-nspawn >/dev/null || need+=(systemd-container)
 command -v nsenter >/dev/null || need+=(util-linux)
 command -v shellcheck >/dev/null || need+=(shellcheck)

@@ -1,0 +1,247 @@
+// Package integration runs modewatch on real systemd, in the containers of
+// package lab. MODEWATCH_STAGE names the tree that make install DESTDIR= filled.
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/integration/lab"
+)
+
+// atOnce bounds the containers that run side by side.
+var atOnce = make(chan struct{}, 3)
+
+// desk is a machine with modewatch installed and, mostly, alice at her desk.
+type desk struct {
+	*lab.Machine
+	t     *testing.T
+	alice lab.Session
+}
+
+// setup says how a desk differs from the ordinary one.
+type setup struct {
+	config   string            // appended to the lab's configuration
+	files    map[string]string // further files
+	enable   []string
+	noDaemon bool
+	login    string // "wayland" (the default), "tty", "dm" or "none"
+	sway     lab.Sway
+	stops    bool // the boot may end degraded
+}
+
+// labConfig is the configuration of every desk: the defaults, with deadlines
+// that suit a test.
+const labConfig = `
+[deadlines]
+session_term = "3s"
+session_kill = "5s"
+gpu_release = "15s"
+ready = "20s"
+drain = "5s"
+start = "15s"
+stop = "15s"
+isolate = "20s"
+`
+
+// vllmProgram is what the vllm unit runs here: the stand-in, on vLLM's port.
+const vllmProgram = `#!/bin/sh
+exec /usr/local/bin/vllm -listen 127.0.0.1:8000 -control /run/vllm.control
+`
+
+// k3sUnit stands for the cluster's own unit.
+const k3sUnit = `[Unit]
+Description=k3s stand-in
+[Service]
+ExecStart=/usr/local/bin/k3s
+[Install]
+WantedBy=multi-user.target
+`
+
+func stage(t testing.TB) string {
+	dir := os.Getenv("MODEWATCH_STAGE")
+	if dir == "" {
+		dir = filepath.Join("..", "out", "stage")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "usr/bin/modewatch")); err != nil {
+		t.Fatalf("nothing is staged: run make stage first (%v)", err)
+	}
+	return dir
+}
+
+// newDesk boots a machine, and ends it with the test.
+func newDesk(t *testing.T, s setup) *desk {
+	t.Helper()
+	lab.Need(t)
+	atOnce <- struct{}{}
+	t.Cleanup(func() { <-atOnce })
+	standins, err := lab.Standins(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{
+		"/etc/modewatch/config.toml":      labConfig + s.config,
+		"/etc/modewatch/vllm/compute.env": "VLLM_MODEL=stand-in\nVLLM_PROGRAM=/usr/local/bin/vllm-program\n",
+		"/usr/local/bin/vllm-program":     vllmProgram,
+		"/etc/systemd/system/k3s.service": k3sUnit,
+	}
+	for name, text := range s.files {
+		files[name] = text
+	}
+	o := lab.Options{Install: []string{stage(t), standins}, Files: files, Degraded: s.stops,
+		Enable: append([]string{"k3s.service", "ssh.service"}, s.enable...)}
+	if !s.noDaemon {
+		o.Enable = append(o.Enable, "modewatch.service")
+	}
+	d := &desk{Machine: lab.Boot(t, o), t: t}
+	d.sit(s)
+	return d
+}
+
+// sit logs alice in, if the setup says so.
+func (d *desk) sit(s setup) {
+	d.t.Helper()
+	var err error
+	switch s.login {
+	case "", "wayland":
+		d.alice, err = d.StartSway(d.t.Context(), "alice", s.sway)
+	case "tty":
+		d.alice, err = d.StartSwayFromTTY(d.t.Context(), "alice", s.sway)
+	case "dm":
+		d.alice, err = d.StartDisplayManager(d.t.Context(), "alice", s.sway)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// mode runs modewatch and returns what it said and its exit code.
+func (d *desk) mode(args ...string) lab.Result {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 90*time.Second)
+	defer cancel()
+	r, err := d.Run(ctx, append([]string{"modewatch"}, args...)...)
+	if err != nil {
+		d.t.Fatalf("modewatch %v: %v", args, err)
+	}
+	return r
+}
+
+// want runs modewatch and wants an exit code.
+func (d *desk) want(code int, args ...string) lab.Result {
+	d.t.Helper()
+	r := d.mode(args...)
+	if r.Code != code {
+		d.t.Fatalf("modewatch %v: exit %d, want %d\n%s%s", args, r.Code, code, r.Stdout, r.Stderr)
+	}
+	return r
+}
+
+// echo wishes by the file, as a person does.
+func (d *desk) echo(m fsm.Mode) {
+	d.t.Helper()
+	d.Must(d.t, "sh", "-c", "echo "+string(m)+" >/run/mode-controller/desired")
+}
+
+// snapshot reads what the daemon tells.
+func (d *desk) snapshot() fsm.Snapshot {
+	d.t.Helper()
+	var s fsm.Snapshot
+	d.json("/run/mode-controller/state.json", &s)
+	return s
+}
+
+// last reads the record of the last attempt; the zero one if there is none.
+func (d *desk) last() fsm.Attempt {
+	d.t.Helper()
+	var a fsm.Attempt
+	if _, err := d.ReadFile("/run/mode-controller/last-transition.json"); err == nil {
+		d.json("/run/mode-controller/last-transition.json", &a)
+	}
+	return a
+}
+
+func (d *desk) json(name string, into any) {
+	d.t.Helper()
+	data, err := d.ReadFile(name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		d.t.Fatalf("%s: %v\n%s", name, err, data)
+	}
+}
+
+// rests waits until the daemon rests in a state, no attempt under way.
+func (d *desk) rests(s fsm.State) {
+	d.t.Helper()
+	d.eventually("rest in "+string(s), func() bool {
+		now := d.snapshot()
+		return now.State == s && now.Attempt == nil
+	})
+}
+
+// reached waits for the record of an attempt towards m that began after since.
+func (d *desk) ended(m fsm.Mode, since time.Time) fsm.Attempt {
+	d.t.Helper()
+	var a fsm.Attempt
+	d.eventually("the end of an attempt to "+string(m), func() bool {
+		a = d.last()
+		return a.To == m && a.Ended.After(since)
+	})
+	return a
+}
+
+func (d *desk) eventually(what string, cond func() bool) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 60*time.Second)
+	defer cancel()
+	if err := lab.WaitFor(ctx, what, cond); err != nil {
+		d.t.Fatalf("%v\n%s", err, d.story())
+	}
+}
+
+// story is what modewatch told the journal, for failed tests.
+func (d *desk) story() string {
+	entries, err := d.Journal(context.Background(), "-t", "modewatch")
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, e := range entries {
+		fmt.Fprintln(&b, e["MESSAGE"])
+	}
+	return b.String()
+}
+
+// edges returns the walked edges of the journal, as "EVENT FROM TO".
+func (d *desk) edges() []string {
+	d.t.Helper()
+	entries, err := d.Journal(d.t.Context(), "-t", "modewatch")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		if e["MODEWATCH_EVENT"] != "" {
+			out = append(out, e["MODEWATCH_EVENT"]+" "+e["MODEWATCH_FROM"]+" "+e["MODEWATCH_TO"])
+		}
+	}
+	return out
+}
+
+// pid returns a unit's main process, "0" for none.
+func (d *desk) pid(unit string) string {
+	return d.Show(d.t.Context(), unit, "MainPID")["MainPID"]
+}
