@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -21,6 +22,7 @@ func PlanFor(o Observation, to Mode, f Facts, p Policy) (Plan, error) {
 		b.overlayOn()
 	case [2]Mode{StudioLocal, Desktop}:
 		b.studioToDesktop()
+		b.startAI(Desktop)
 	case [2]Mode{Desktop, Compute}:
 		b.toCompute(false)
 	case [2]Mode{StudioLocal, Compute}:
@@ -108,7 +110,6 @@ func (b *builder) studioToDesktop() {
 	if !b.up(b.p.Units.Desktop) && !b.up(b.p.Units.Compute) {
 		b.start(b.p.Units.Desktop, Op{})
 	}
-	b.startAI(Desktop)
 }
 
 // stopAI drains and stops the running AI units that mode m does not want.
@@ -138,7 +139,7 @@ func (b *builder) last() *Step { return &b.plan.Steps[len(b.plan.Steps)-1] }
 // startAI starts the AI units of mode m and waits until they serve.
 func (b *builder) startAI(m Mode) {
 	for _, unit := range b.p.Units.AI[m] {
-		if !b.up(unit) {
+		if !b.up(unit) || slices.Contains(b.plan.Stops, unit) {
 			b.start(unit, Op{Stop, unit})
 			b.last().Yields = true
 		}
@@ -153,6 +154,7 @@ func (b *builder) startAI(m Mode) {
 func (b *builder) toCompute(overlay bool) {
 	gui := b.f.Logins.Value.Graphical()
 	b.prepare(Compute)
+	b.stopAI(Compute)
 	for _, unit := range b.p.Units.Starters {
 		if u := b.unit(unit); u.Load == "loaded" {
 			b.add(Step{Op: Op{MaskNow, unit}, Deadline: b.p.Deadlines.Stop, Undo: Op{UnmaskNow, unit},

@@ -40,15 +40,20 @@ type setup struct {
 // labConfig is the configuration of every desk: the defaults, with deadlines
 // that suit a test.
 const labConfig = `
-[deadlines]
+[transitions.deadlines]
 session_term = "3s"
 session_kill = "5s"
 gpu_release = "15s"
-ready = "20s"
-drain = "5s"
 start = "15s"
 stop = "15s"
 isolate = "20s"
+
+[vllm]
+ready = "20s"
+drain.deadline = "5s"
+
+[guards.user_jobs_safe]
+allow = ["lab-sway@alice.service", "lab-tty@alice.service"] # the stand-in logins are started by hand
 `
 
 // vllmProgram is what the vllm unit runs here: the stand-in, on vLLM's port.

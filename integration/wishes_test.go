@@ -102,7 +102,7 @@ func TestTheJournalTellsEachEdgeOnce(t *testing.T) {
 func TestStateAnswersWhileAStepHangs(t *testing.T) {
 	t.Parallel()
 	// A unit that takes a minute to stop keeps the isolate waiting.
-	d := newDesk(t, setup{config: "isolate = \"90s\"\n", files: map[string]string{"/etc/systemd/system/slow.service": `[Service]
+	d := newDesk(t, setup{files: map[string]string{"/etc/systemd/system/slow.service": `[Service]
 ExecStart=/bin/sh -c "trap '' TERM; while :; do sleep 1; done"
 TimeoutStopSec=60
 [Install]

@@ -86,7 +86,12 @@ func New(opt Options) *Engine {
 type (
 	wished    struct{ wish fsm.Wish }
 	cancelled struct{ by fsm.Caller }
-	reloaded  struct{ policy fsm.Policy }
+	rejected  struct {
+		wish  fsm.Wish
+		cause string
+	}
+	finishing struct{}
+	goingDown struct{}
 	noted     struct{ note fsm.Note }
 	observed  struct{ facts fsm.Facts }
 	begun     struct {
@@ -110,8 +115,17 @@ func (e *Engine) Submit(w fsm.Wish) { e.send(wished{w}) }
 // Cancel walks back the running attempt, if there is one (D9).
 func (e *Engine) Cancel(by fsm.Caller) { e.send(cancelled{by}) }
 
-// Reload takes a new policy; it applies from the next attempt on (D11).
-func (e *Engine) Reload(p fsm.Policy) { e.send(reloaded{p}) }
+// Reject tells that a wish could not be taken at all, such as one that could not
+// be kept on disk; whoever waits for it learns the cause.
+func (e *Engine) Reject(w fsm.Wish, cause string) { e.send(rejected{w, cause}) }
+
+// Finish ends Run after the running attempt and the wish that waits for it: the
+// way to a new configuration, which applies between attempts (D11).
+func (e *Engine) Finish() { e.send(finishing{}) }
+
+// GoingDown tells that the host goes down: a running attempt is recorded as it
+// stands, and nothing is taken back (D11).
+func (e *Engine) GoingDown() { e.send(goingDown{}) }
 
 // Note adds a note of a source to the story.
 func (e *Engine) Note(n fsm.Note) { e.send(noted{n}) }

@@ -19,6 +19,7 @@ type loop struct {
 	joined  []string  // ids of wishes that the running attempt serves besides
 	booting bool      // until the first start has come to rest
 	intent  *fsm.Intent
+	leaving bool // Run ends with the running attempt
 	residue bool // an attempt was left past its point of no return
 	looking bool // an observation at rest is under way
 	relook  backoff
@@ -68,7 +69,7 @@ func (l *loop) serve() {
 				l.running.halt(fsm.HaltShutdown)
 			}
 		}
-		if stop == nil && l.running == nil && !l.looking {
+		if (stop == nil || l.leaving && l.next == nil) && l.running == nil && !l.looking {
 			return
 		}
 	}
@@ -80,9 +81,14 @@ func (l *loop) handle(m any) {
 		l.wished(m.wish)
 	case cancelled:
 		l.cancelled(m.by)
-	case reloaded:
-		l.opt.Policy = m.policy
-		l.note(fsm.NoteConfig, "the configuration was read again; it applies from the next attempt on", nil)
+	case rejected:
+		l.finish(l.unbegun(m.wish, fsm.Failed, m.cause))
+	case finishing:
+		l.leaving = true
+	case goingDown:
+		if l.running != nil {
+			l.running.halt(fsm.HaltShutdown)
+		}
 	case noted:
 		l.record(m.note)
 	case observed:

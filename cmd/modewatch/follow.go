@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sinks/history"
+)
+
+// exitDetached is the exit code of a command that was left by Ctrl-C while the
+// attempt goes on, as a shell tells of a command that ended by SIGINT.
+const exitDetached = 130
+
+// follower waits for the end of one attempt and shows how it gets on, from the
+// files that the controller keeps (D18). Events of the directory wake it; once
+// a second it looks without one, since a controller that dies makes none.
+type follower struct {
+	env   env
+	files files
+	ours  func(fsm.Attempt) bool // tells the attempt that is waited for
+	id    string                 // of the wish, "" where only ours knows it
+	over  <-chan string          // the end of the job that makes the attempt, or nil
+	job   string                 // its result
+	every time.Duration          // between two looks without an event
+	grace time.Duration          // for a dead controller to come back, and for a request to be taken
+	live  *liveLine
+
+	begun   time.Time // when the request was made
+	last    string    // id of the last attempt that was looked up in the history
+	lost    time.Time // since when no controller is alive
+	unheard time.Time // since when nothing is seen of the wish
+}
+
+func (e env) follower(f files) *follower {
+	return &follower{env: e, files: f, begun: e.now(), every: time.Second, grace: 10 * time.Second, live: e.liveLine()}
+}
+
+// errDetached says that the caller left before the end.
+type errDetached struct{}
+
+func (errDetached) Error() string { return "detached" }
+
+// wait returns the finished attempt. It returns errDetached when ctx ends, and
+// an error if there will be no such attempt.
+func (w *follower) wait(ctx context.Context) (fsm.Attempt, error) {
+	defer w.live.end()
+	changes, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fsm.Attempt{}, fmt.Errorf("cannot follow the attempt: %w", err)
+	}
+	defer changes.Close()
+	if err := changes.Add(w.files.run); err != nil {
+		return fsm.Attempt{}, fmt.Errorf("cannot follow the attempt in %s: %w", w.files.run, err)
+	}
+	tick := time.NewTicker(w.every)
+	defer tick.Stop()
+	for {
+		if a, err := w.look(); a != nil || err != nil {
+			return fromPtr(a), err
+		}
+		select {
+		case <-changes.Events:
+		case <-changes.Errors: // an overflow: look at everything, which look does
+		case <-tick.C:
+		case w.job = <-w.over:
+			return w.jobEnded()
+		case <-ctx.Done():
+			return fsm.Attempt{}, errDetached{}
+		}
+	}
+}
+
+func fromPtr(a *fsm.Attempt) fsm.Attempt {
+	if a == nil {
+		return fsm.Attempt{}
+	}
+	return *a
+}
+
+// look returns the attempt if it has ended, and shows what is under way if not.
+func (w *follower) look() (*fsm.Attempt, error) {
+	v, ok := w.files.live()
+	if !ok {
+		return w.withoutController()
+	}
+	w.lost = time.Time{}
+	s := v.Snapshot
+	if w.over != nil {
+		w.show(s)
+		return nil, nil // the end of its job is the end
+	}
+	if s.Last != nil && w.ours(*s.Last) {
+		return s.Last, nil
+	}
+	if a, err := w.missed(s.Last); a != nil || err != nil {
+		return a, err
+	}
+	w.show(s)
+	return nil, w.heard(s)
+}
+
+// missed finds an attempt that ended between two looks and was followed by
+// another before we saw it.
+func (w *follower) missed(last *fsm.Attempt) (*fsm.Attempt, error) {
+	if last == nil || last.ID == w.last || w.id == "" {
+		return nil, nil
+	}
+	all, _, err := w.files.history(history.Filter{Since: w.begun})
+	if err != nil {
+		return nil, err
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if w.ours(all[i]) {
+			return &all[i], nil
+		}
+	}
+	w.last = last.ID
+	return nil, nil
+}
+
+// heard ends a wait for a request that the controller does not follow.
+func (w *follower) heard(s fsm.Snapshot) error {
+	if w.id == "" || s.Wish != nil && s.Wish.ID == w.id {
+		w.unheard = time.Time{}
+		return nil
+	}
+	now := w.env.now()
+	if w.unheard.IsZero() {
+		w.unheard, w.last = now, "" // look up the history once more
+		return nil
+	}
+	if now.Sub(w.unheard) < w.grace {
+		return nil
+	}
+	return broken("journalctl -u modewatch tells what became of it", "the controller has not taken the request up within %s", span(w.grace))
+}
+
+func (w *follower) show(s fsm.Snapshot) {
+	switch {
+	case s.Attempt == nil:
+	case w.id == "" || s.Attempt.Wish.ID == w.id || s.Wish != nil && s.Attempt.To == s.Wish.Mode:
+		w.live.running(*s.Attempt, w.env.now())
+	default:
+		w.live.queued(*s.Attempt, w.env.now())
+	}
+}
+
+// withoutController handles a controller that is not there, or not there yet:
+// the file of the last attempt may tell the end all the same.
+func (w *follower) withoutController() (*fsm.Attempt, error) {
+	if w.over != nil {
+		return nil, nil // the job's end tells
+	}
+	last, err := w.files.last()
+	if err != nil {
+		return nil, err
+	}
+	if last != nil && w.ours(*last) {
+		return last, nil
+	}
+	now := w.env.now()
+	if w.lost.IsZero() {
+		w.lost = now
+		w.live.note(fmt.Sprintf("the controller has ended; waiting %s for it to come back", span(w.grace)))
+	}
+	if now.Sub(w.lost) < w.grace {
+		return nil, nil
+	}
+	return nil, broken(w.env.prog+" status shows where this host is; systemctl status modewatch shows the controller",
+		"the controller ended and left no record of this attempt")
+}
+
+// jobEnded finds the record of the attempt that a unit's job made.
+func (w *follower) jobEnded() (fsm.Attempt, error) {
+	last, err := w.files.last()
+	if err != nil {
+		return fsm.Attempt{}, err
+	}
+	if last == nil || !w.ours(*last) {
+		return fsm.Attempt{}, errNoRecord
+	}
+	return *last, nil
+}
+
+// errNoRecord says that a unit ended without the record of an attempt.
+var errNoRecord = fmt.Errorf("the attempt left no record")

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/config"
+	"github.com/modewatch/modewatch/internal/engine"
+	"github.com/modewatch/modewatch/sinks/act"
+	"github.com/modewatch/modewatch/sources"
+	"github.com/modewatch/modewatch/sources/bus"
+	"github.com/modewatch/modewatch/sources/inference"
+	"github.com/modewatch/modewatch/sources/load"
+	"github.com/modewatch/modewatch/sources/logind"
+	"github.com/modewatch/modewatch/sources/placement"
+	"github.com/modewatch/modewatch/sources/procs"
+	"github.com/modewatch/modewatch/sources/siteguards"
+	"github.com/modewatch/modewatch/sources/units"
+)
+
+// host is this machine: the probes of all sources, and the actor.
+type host struct {
+	*sources.Observer
+	bus   *bus.Bus
+	units *units.Systemd
+	actor *act.Actor
+}
+
+// ears is what the sources tell by themselves.
+type ears struct {
+	hint func(fsm.Subject)
+	down func(bool)   // the host goes down, or does not after all
+	log  func(string) // what an action had to resort to
+}
+
+// deaf is for commands that only look.
+var deaf = ears{hint: func(fsm.Subject) {}, down: func(bool) {}, log: func(string) {}}
+
+// newHost wires the sources and the actor of this machine.
+func newHost(cfg config.Config, e ears) *host {
+	p := cfg.Policy
+	h := &host{bus: &bus.Bus{}, actor: act.New(p, act.WithLog(e.log))}
+	h.units = units.New(h.bus, p.Units.Watched(), p.Units.Switch, e.hint)
+	l := logind.New(h.bus, p, e.hint, e.down)
+	proc := procs.New("/proc", func() fsm.Policy { return p })
+	h.Observer = &sources.Observer{
+		Within: p.Deadlines.Observe,
+		Host:   h.units.Host, Units: h.units.Units, StopSets: h.units.StopSets,
+		Logins: l.Logins, Inhibitors: l.Inhibitors,
+		Procs: proc.Look,
+		Load:  load.New("/proc").Load, Memory: load.New("/proc").Memory,
+		Inference: inference.New(p.Inference.URL).Probe,
+		Placement: placement.New(cfg.PlacementFile).Read,
+		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Judge,
+	}
+	return h
+}
+
+// liveHost gives access to this machine for one command.
+func liveHost(cfg config.Config) (engine.Host, func()) {
+	h := newHost(cfg, deaf)
+	return h, h.close
+}
+
+// Do does one operation.
+func (h *host) Do(ctx context.Context, op fsm.Op) error {
+	err := h.actor.Do(ctx, op)
+	if errors.Is(err, act.ErrNotFound) {
+		return notThere{err}
+	}
+	return err
+}
+
+// Attend has the ends of all jobs hinted at while an attempt runs.
+func (h *host) Attend(busy bool) { h.units.Attend(busy) }
+
+func (h *host) close() {
+	h.bus.Close()
+	_ = h.actor.Close() // nothing of it is under way any more
+}
+
+// notThere tells the engine that an operation's unit does not exist.
+type notThere struct{ error }
+
+func (notThere) NotFound() bool  { return true }
+func (n notThere) Unwrap() error { return n.error }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// liveLine shows what is under way: one line that is rewritten on a terminal,
+// and one line for each step elsewhere.
+type liveLine struct {
+	w       io.Writer
+	style   style
+	columns int // 0: no terminal
+	quiet   bool
+	told    string // the last line that was told
+	open    bool   // a line that is to be rewritten stands there
+}
+
+// liveLine shows progress on standard error, so that standard output holds the
+// result alone.
+func (e env) liveLine() *liveLine {
+	return &liveLine{w: e.stderr, style: e.stylesErr(), columns: width(e.stderr), quiet: e.quiet || e.asJSON}
+}
+
+func (l *liveLine) running(r fsm.Running, now time.Time) {
+	if l.columns > 0 {
+		l.rewrite(progress(r, now))
+		return
+	}
+	l.once(stepLine(r))
+}
+
+// queued shows the attempt that runs before ours.
+func (l *liveLine) queued(r fsm.Running, now time.Time) {
+	before := fmt.Sprintf("waiting for %s → %s to end", r.From, r.To)
+	if l.columns > 0 {
+		l.rewrite(before + ", " + progress(r, now))
+		return
+	}
+	l.once(before)
+}
+
+// stepLine tells a step when it begins.
+func stepLine(r fsm.Running) string {
+	r.Await = ""
+	text := progressStep(r)
+	if !r.Until.IsZero() {
+		text += ", at most " + span(r.Until.Sub(r.Since))
+	}
+	return text
+}
+
+// note tells something that stays on the screen.
+func (l *liveLine) note(text string) {
+	l.end()
+	l.once(text)
+}
+
+func (l *liveLine) once(text string) {
+	if l.quiet || text == l.told {
+		return
+	}
+	l.told = text
+	fmt.Fprintln(l.w, tame(text, l.style.colour))
+}
+
+func (l *liveLine) rewrite(text string) {
+	if l.quiet {
+		return
+	}
+	text = tame(text, false)
+	if r := []rune(text); len(r) >= l.columns {
+		text = string(r[:max(1, l.columns-2)]) + "…"
+	}
+	fmt.Fprint(l.w, "\r\x1b[K"+text)
+	l.open = true
+}
+
+// end takes the line that is rewritten away.
+func (l *liveLine) end() {
+	if l.open {
+		fmt.Fprint(l.w, "\r\x1b[K")
+		l.open = false
+	}
+}

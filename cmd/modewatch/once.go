@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/engine"
+	"github.com/modewatch/modewatch/sinks/runfiles"
+)
+
+// runOnce makes one attempt in this process, for mode-controller@MODE.service
+// where no daemon runs (D18), and returns the exit code of its outcome. A ctx
+// that ends walks the attempt back, or leaves it to the next controller.
+func runOnce(ctx context.Context, e env, w fsm.Wish) int {
+	cfg, err := e.load()
+	if err != nil {
+		return e.fail(err)
+	}
+	boot, err := runfiles.BootID("")
+	if err != nil {
+		return e.fail(err)
+	}
+	lock, err := dirsOf(cfg).Lock(controllerName(w.Mode), boot, time.Now())
+	if err != nil {
+		return e.lockFault(err)
+	}
+	defer lock.Release()
+	c, err := newOwner(cfg, boot)
+	if err != nil {
+		return e.fail(err)
+	}
+	if err := c.store.Submit(w); err != nil {
+		return e.fail(err)
+	}
+	c.options.Wish = &w
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var mine *fsm.Attempt
+	c.options.Ended = func(a fsm.Attempt) {
+		if a.Serves(w.ID) {
+			mine = &a
+			stop()
+		}
+	}
+	_, err = c.run(ctx, e, func(_ context.Context, eng *engine.Engine) { eng.Submit(w) })
+	switch {
+	case err != nil && mine == nil:
+		return e.fail(err)
+	case mine == nil:
+		return e.fail(fmt.Errorf("cannot tell how the attempt to %s ended: it was stopped before", w.Mode))
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return mine.Exit
+}
+
+func controllerName(m fsm.Mode) string { return "mode-controller@" + string(m) + ".service" }

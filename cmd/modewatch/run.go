@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/config"
+	"github.com/modewatch/modewatch/internal/engine"
+	"github.com/modewatch/modewatch/sinks"
+	"github.com/modewatch/modewatch/sinks/notify"
+	"github.com/modewatch/modewatch/sinks/runfiles"
+	"github.com/modewatch/modewatch/sources/desired"
+)
+
+// runDaemon owns the machine until it is told to stop. A reload ends one watch
+// and begins the next with the new configuration, as a restart would, but
+// without giving the lock up (D11).
+func runDaemon(e env) int {
+	cfg, err := e.load()
+	if err != nil {
+		return e.fail(err)
+	}
+	boot, err := runfiles.BootID("")
+	if err != nil {
+		return e.fail(err)
+	}
+	lock, err := dirsOf(cfg).Lock(daemonName, boot, time.Now())
+	if err != nil {
+		return e.lockFault(err)
+	}
+	defer lock.Release()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, termination)
+	defer stop()
+	for first := true; ; first = false {
+		next, err := e.watch(ctx, cfg, boot, first)
+		if err != nil {
+			return e.fail(err)
+		}
+		if next == nil {
+			return 0
+		}
+		cfg = *next
+	}
+}
+
+// daemonName is who the daemon says it is to whoever finds the lock held.
+const daemonName = "modewatch.service"
+
+func dirsOf(cfg config.Config) runfiles.Dirs { return runfiles.Dirs{Run: cfg.RunDir, Lib: cfg.LibDir} }
+
+func (e env) lockFault(err error) int {
+	var held runfiles.Held
+	if errors.As(err, &held) {
+		return e.fail(fault{code: fsm.ExitLocked, text: err.Error(), hint: e.prog + " status shows what it does"})
+	}
+	return e.fail(err)
+}
+
+// watch runs all parts of the daemon with one configuration. It returns the next
+// configuration after a reload, nil when told to stop.
+func (e env) watch(ctx context.Context, cfg config.Config, boot string, first bool) (*config.Config, error) {
+	c, err := newOwner(cfg, boot)
+	if err != nil {
+		return nil, err
+	}
+	c.options.First = first && c.fresh && cfg.Normalise
+	c.options.Ready = func() { c.report(notify.Ready()) }
+	c.options.Alive, c.options.Every = notify.Alive, notify.Interval()
+	return c.run(ctx, e, func(ctx context.Context, eng *engine.Engine) {
+		c.report(c.store.Watch(ctx, c.events(eng)))
+	})
+}
+
+// owner is what a daemon and a single attempt have in common: the engine
+// on this host with its recorders.
+type owner struct {
+	cfg     config.Config
+	host    *host
+	rec     *sinks.Recorder
+	store   *desired.Store
+	options engine.Options
+	engine  atomic.Pointer[engine.Engine]
+	going   atomic.Bool
+	fresh   bool // nothing of this boot is on disk yet
+}
+
+// newOwner reads what a predecessor left, and wires.
+func newOwner(cfg config.Config, boot string) (*owner, error) {
+	c := &owner{cfg: cfg, store: desired.New(cfg.RunDir, operators())}
+	dirs := dirsOf(cfg)
+	var err error
+	if c.rec, err = sinks.NewRecorder(dirs, cfg.History.Max, cfg.LogLevel); err != nil {
+		return nil, err
+	}
+	c.host = newHost(cfg, ears{hint: c.hint, down: c.down, log: c.log})
+	c.store.Who = whoIs
+	intent, err := dirs.ReadIntent()
+	c.report(err)
+	wish, err := c.store.Standing()
+	c.report(err)
+	before, err := dirs.ReadState()
+	if !errors.Is(err, fs.ErrNotExist) {
+		c.report(err)
+	}
+	last, err := dirs.ReadTransition()
+	c.report(err)
+	c.fresh = before.Boot != boot
+	c.options = engine.Options{Policy: cfg.Policy, Host: c.host, Recorder: c.rec, Boot: boot, PID: os.Getpid(),
+		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load,
+		BootWish: func(w fsm.Wish) { c.report(c.store.Submit(w)) }}
+	return c, nil
+}
+
+// operators is the gid of the group whose members may wish by file; 0, which is
+// root's, where there is no such group.
+func operators() int {
+	g, err := user.LookupGroup(desired.GroupName)
+	if err != nil {
+		return 0
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return 0
+	}
+	return gid
+}
+
+// run runs the engine beside the sources and recorders until ctx ends, SIGHUP
+// brings a new configuration, or the engine ends. beside runs along.
+func (c *owner) run(ctx context.Context, e env, beside func(context.Context, *engine.Engine)) (*config.Config, error) {
+	eng := engine.New(c.options)
+	c.engine.Store(eng)
+	parts, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.report(c.host.bus.Run(parts)) })
+	wg.Go(func() { beside(parts, eng) })
+	recorded := make(chan error, 1)
+	recording, endRecording := context.WithCancel(context.Background())
+	go func() { recorded <- c.rec.Run(recording) }()
+
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var next *config.Config
+	wg.Go(func() { next = c.reloads(parts, e, hup, eng) })
+
+	context.AfterFunc(ctx, func() { c.report(notify.Stopping()) })
+	err := eng.Run(ctx)
+	stop()
+	wg.Wait()
+	c.host.close()
+	endRecording()
+	return next, errors.Join(err, <-recorded)
+}
+
+// reloads waits for SIGHUP. A configuration with a fault is refused whole; a good
+// one ends the engine between attempts.
+func (c *owner) reloads(ctx context.Context, e env, hup <-chan os.Signal, eng *engine.Engine) *config.Config {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+		}
+		c.report(notify.Reloading())
+		cfg, err := e.load()
+		if err == nil {
+			c.note(fsm.NoteConfig, "the configuration was read again; it applies now, or after the running attempt")
+			eng.Finish()
+			return &cfg
+		}
+		c.note(fsm.NoteConfig, "the configuration stays as it was: "+err.Error())
+		c.report(notify.Ready())
+	}
+}
+
+// events hands what the store finds to the engine.
+func (c *owner) events(eng *engine.Engine) desired.Events {
+	return desired.Events{Wish: eng.Submit, Bad: eng.Note, Command: func(cmd desired.Command) { c.command(eng, cmd) }}
+}
+
+// command turns a request of the spool into a wish, and keeps that wish on disk
+// before it acts (D4).
+func (c *owner) command(eng *engine.Engine, cmd desired.Command) {
+	w := fsm.Wish{ID: cmd.ID, Mode: cmd.Mode, Reason: fsm.ByRequest, By: cmd.By, At: time.Now(), Force: cmd.Verb == desired.VerbForce}
+	switch cmd.Verb {
+	case desired.VerbCancel:
+		eng.Cancel(cmd.By)
+		return
+	case desired.VerbReconcile:
+		standing, err := c.store.Standing()
+		if err != nil || standing == nil {
+			w.Mode = eng.Snapshot().Observation.Mode
+			eng.Reject(w, "there is no wish to reconcile with")
+			return
+		}
+		w.Mode = standing.Mode
+	}
+	if err := c.store.Submit(w); err != nil {
+		eng.Reject(w, err.Error())
+		return
+	}
+	eng.Submit(w)
+}
+
+func (c *owner) hint(about fsm.Subject) {
+	if eng := c.engine.Load(); eng != nil {
+		eng.Hint(about)
+	}
+}
+
+func (c *owner) down(going bool) {
+	c.going.Store(going)
+	if eng := c.engine.Load(); eng != nil && going {
+		eng.GoingDown()
+	}
+}
+
+func (c *owner) log(text string) { c.note(fsm.NoteSource, text) }
+
+func (c *owner) note(what, text string) {
+	c.rec.Record(fsm.Note{What: what, Text: text, At: time.Now()})
+}
+
+// report tells an error that does not end the controller.
+func (c *owner) report(err error) {
+	if err != nil {
+		c.note(fsm.NoteSource, err.Error())
+	}
+}
+
+// whoIs describes a live process as the maker of a wish.
+func whoIs(pid int) (fsm.Caller, error) {
+	dir := fmt.Sprintf("/proc/%d", pid)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fsm.NoCaller, fmt.Errorf("cannot look at PID %d: %w", pid, err)
+	}
+	text, err := os.ReadFile(dir + "/cgroup")
+	if err != nil {
+		return fsm.NoCaller, fmt.Errorf("cannot look at PID %d: %w", pid, err)
+	}
+	c := fsm.Caller{UID: -1, PID: pid}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		c.UID = int(st.Uid)
+	}
+	c.Unit, c.Session = unitOf(string(text))
+	return c, nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/desired"
+)
+
+// runCancel has the attempt under way walked back, and tells how it ended. It
+// exits with 0 once nothing is under way, unless the host was left out of order.
+func runCancel(e env, _ []string) (int, error) {
+	cfg, err := e.load()
+	if err != nil {
+		return 0, err
+	}
+	f := filesOf(cfg)
+	v, live := f.live()
+	if !live || v.Snapshot.Attempt == nil {
+		e.say("Nothing is under way.")
+		return 0, nil
+	}
+	running := *v.Snapshot.Attempt
+	if running.Phase == fsm.After {
+		e.say("The point of no return is passed: the attempt stops at its next step and what is done stays.")
+	}
+	if v.Once {
+		err = e.stop(context.Background(), controllerUnit(running.To))
+	} else {
+		err = askFault(f.store().Ask(desired.Command{Verb: desired.VerbCancel, ID: desired.NewID(), By: self()}))
+	}
+	if err != nil {
+		return 0, err
+	}
+	if v.Once {
+		return e.stopped(f, running)
+	}
+	w := e.follower(f)
+	w.ours = func(a fsm.Attempt) bool { return a.ID == running.ID }
+	a, err := e.follow(w)
+	return e.cancelled(a, err)
+}
+
+// stopped tells how an attempt of mode-controller@ ended that was stopped.
+func (e env) stopped(f files, running fsm.Running) (int, error) {
+	last, err := f.last()
+	if err == nil && (last == nil || last.ID != running.ID) {
+		err = broken(e.prog+" status shows where this host is", "%s was stopped and left no record", controllerUnit(running.To))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return e.cancelled(*last, nil)
+}
+
+func (e env) cancelled(a fsm.Attempt, err error) (int, error) {
+	code, err := e.result(a, err)
+	switch a.Outcome {
+	case fsm.Degraded, fsm.Failed:
+		return code, err
+	case fsm.Reached, fsm.Noop:
+		if err == nil && !e.asJSON {
+			e.say("%s", fmt.Sprintf("It had ended before it could be cancelled; %s request MODE goes back.", e.prog))
+		}
+	}
+	if code == exitDetached {
+		return code, err
+	}
+	return 0, err
+}

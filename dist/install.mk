@@ -1,0 +1,107 @@
+# install and uninstall: "make install DESTDIR=x PREFIX=/usr". One set of files
+# for every system with systemd; a package sets DESTDIR, or PREFIX and
+# SYSCONFDIR. Nothing is started, enabled or reloaded: what to do next is
+# printed. Included by the Makefile, which builds bin/modewatch.
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/modewatch
+LIBDIR     ?= $(PREFIX)/lib
+DOCDIR     ?= $(PREFIX)/share/doc/modewatch
+UNITDIR    ?= $(LIBDIR)/systemd/system
+INSTALL    ?= install
+MODEWATCH  ?= bin/modewatch
+
+DIST := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+
+dist_units   := $(notdir $(wildcard $(DIST)/systemd/*.service $(DIST)/systemd/*.target $(DIST)/systemd/*.slice))
+dist_scripts := $(notdir $(wildcard $(DIST)/libexec/*))
+
+# Names under which the program is one guard, or the observer of section 23.3
+# (there /usr/local/libexec/mode-controller/observe-current).
+dist_links := observe-current \
+	check_target_reachable check_studio_capability_local check_audio_idle \
+	check_gpu_display_released check_graphical_session_absent \
+	check_graphical_session_present check_vllm_drainable check_memory_headroom \
+	check_cpu_load_safe check_user_jobs_safe
+
+# Units that run the program and share one sandbox.
+dist_hardened := modewatch.service mode-controller@.service mode-observe.service mode-guard@.service
+
+# Units of others that must live through an isolate although a mode's target
+# may not want them: started by the bus, by a socket or by udev. A drop-in for a
+# unit that a host does not have is inert.
+dist_survivors := dbus.service dbus-broker.service systemd-logind.service polkit.service \
+	ssh.service sshd.service ssh@.service sshd@.service \
+	wpa_supplicant.service nvidia-persistenced.service
+
+# Files of the administrator: written once, never replaced.
+dist_config := capability-placement.json hardware-topology.json audio-priority.env \
+	vllm/compute.env vllm/desktop.env.example \
+	$(if $(wildcard $(DIST)/config.toml),config.toml)
+
+# Copies $(1) to $(2) with the paths of this installation.
+dist_place = sed -e 's|/usr/bin/modewatch|$(BINDIR)/modewatch|g' \
+	-e 's|/usr/libexec/modewatch|$(LIBEXECDIR)|g' $(1) >$(2) && chmod $(3) $(2)
+
+dist_dropins = $(foreach u,$(dist_hardened),$(u).d/10-hardening.conf) \
+	$(foreach u,$(dist_survivors) k3s.service k3s-agent.service,$(u).d/10-modewatch.conf) \
+	vllm@compute.service.d/10-gpus.conf vllm@desktop.service.d/10-gpus.conf
+
+.PHONY: install install-bin install-units install-config install-next uninstall
+
+install: install-bin install-units install-config install-next
+
+install-bin: $(MODEWATCH)
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 0755 $(MODEWATCH) $(DESTDIR)$(BINDIR)/modewatch
+	ln -sfn modewatch $(DESTDIR)$(BINDIR)/mode
+	@set -e; for s in $(dist_scripts); do \
+		$(call dist_place,$(DIST)/libexec/$$s,$(DESTDIR)$(LIBEXECDIR)/$$s,0755); done
+	@set -e; for l in $(dist_links); do \
+		ln -sfn "$$(realpath -m --relative-to=$(LIBEXECDIR) $(BINDIR)/modewatch)" $(DESTDIR)$(LIBEXECDIR)/$$l; done
+	$(INSTALL) -m 0644 $(DIST)/systemd/HARDENING.md $(DESTDIR)$(DOCDIR)/HARDENING.md
+
+install-units:
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(LIBDIR)/tmpfiles.d \
+		$(DESTDIR)$(LIBDIR)/sysusers.d $(DESTDIR)$(LIBDIR)/systemd/catalog
+	@set -e; for u in $(dist_units); do \
+		$(call dist_place,$(DIST)/systemd/$$u,$(DESTDIR)$(UNITDIR)/$$u,0644); done
+	@set -e; cd $(DIST)/systemd; put() { $(INSTALL) -D -m 0644 "$$1" "$(abspath $(DESTDIR)/)$(UNITDIR)/$$2"; }; \
+	for u in $(dist_hardened); do put hardening.conf "$$u.d/10-hardening.conf"; done; \
+	for u in $(dist_survivors); do put dropins/survive-isolate.conf "$$u.d/10-modewatch.conf"; done; \
+	for u in k3s.service k3s-agent.service; do put dropins/k3s.conf "$$u.d/10-modewatch.conf"; done; \
+	for p in compute desktop; do put dropins/vllm-$$p.conf "vllm@$$p.service.d/10-gpus.conf"; done
+	$(INSTALL) -m 0644 $(DIST)/tmpfiles.d/modewatch.conf $(DESTDIR)$(LIBDIR)/tmpfiles.d/modewatch.conf
+	$(INSTALL) -m 0644 $(DIST)/sysusers.d/modewatch.conf $(DESTDIR)$(LIBDIR)/sysusers.d/modewatch.conf
+	$(INSTALL) -m 0644 $(DIST)/catalog/modewatch.catalog $(DESTDIR)$(LIBDIR)/systemd/catalog/modewatch.catalog
+
+install-config:
+	$(INSTALL) -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/modewatch/guards.d $(DESTDIR)$(SYSCONFDIR)/modewatch/vllm
+	@set -e; for f in $(filter-out config.toml,$(dist_config)); do to=$(DESTDIR)$(SYSCONFDIR)/modewatch/$$f; \
+		[ -e "$$to" ] || $(INSTALL) -m 0644 $(DIST)/etc/$$f "$$to"; done
+	@to=$(DESTDIR)$(SYSCONFDIR)/modewatch/config.toml; \
+		[ ! -e $(DIST)/config.toml ] || [ -e "$$to" ] || $(INSTALL) -m 0644 $(DIST)/config.toml "$$to"
+
+# Only for a real installation: a package's scripts do this by themselves.
+install-next: install-bin install-units install-config
+	@[ -n "$(DESTDIR)" ] || printf '%s\n' '' \
+		'modewatch is installed. Nothing has been started. Next:' \
+		'  systemd-sysusers                          # group modewatch, user vllm' \
+		'  systemd-tmpfiles --create modewatch.conf  # /run/mode-controller' \
+		'  journalctl --update-catalog               # for journalctl -x' \
+		'  systemctl daemon-reload' \
+		'  modewatch config-check                    # after editing $(SYSCONFDIR)/modewatch/config.toml' \
+		'  systemctl enable --now modewatch.service' \
+		'A running k3s moves to platform.slice at its next start.'
+
+# The administrator's files in $(SYSCONFDIR)/modewatch and the state in
+# /var/lib/mode-controller stay.
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/modewatch $(DESTDIR)$(BINDIR)/mode \
+		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(dist_scripts) $(dist_links)) \
+		$(addprefix $(DESTDIR)$(UNITDIR)/,$(dist_units) $(dist_dropins)) \
+		$(DESTDIR)$(LIBDIR)/tmpfiles.d/modewatch.conf $(DESTDIR)$(LIBDIR)/sysusers.d/modewatch.conf \
+		$(DESTDIR)$(LIBDIR)/systemd/catalog/modewatch.catalog $(DESTDIR)$(DOCDIR)/HARDENING.md
+	-rmdir --ignore-fail-on-non-empty $(sort $(addprefix $(DESTDIR)$(UNITDIR)/,$(dir $(dist_dropins)))) \
+		$(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)

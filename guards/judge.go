@@ -1,0 +1,108 @@
+package guards
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// Query returns what the host must be asked for the guards to judge the plan.
+func Query(set []Guard, plan fsm.Plan) fsm.Query {
+	q := fsm.Query{Wish: plan.To}
+	for _, g := range set {
+		q.About |= g.About
+	}
+	for _, s := range plan.Steps {
+		for _, op := range []fsm.Op{s.Op, s.Undo} {
+			if op.Verb == fsm.Isolate {
+				q.Targets = append(q.Targets, op.Arg)
+			}
+			q.Units = append(q.Units, unitsOf(op)...)
+		}
+	}
+	if asks(set, memoryHeadroom) {
+		q.Units = append(q.Units, plan.Stops...)
+	}
+	q.Units, q.Targets = unique(q.Units), unique(q.Targets)
+	if len(q.Targets) == 0 {
+		q.About &^= fsm.AboutStopSets
+	}
+	return q
+}
+
+func asks(set []Guard, g Guard) bool {
+	return slices.ContainsFunc(set, func(have Guard) bool { return have.Name == g.Name })
+}
+
+// unitsOf names the units whose state or memory matters for an operation.
+func unitsOf(op fsm.Op) []string {
+	switch op.Verb {
+	case fsm.Run, fsm.Start, fsm.Stop, fsm.Isolate, fsm.MaskNow, fsm.UnmaskNow, fsm.Drain, fsm.AwaitReady:
+		return []string{op.Arg}
+	case fsm.EndSession:
+		return []string{fsm.SessionScope(op.Arg)}
+	case fsm.StopDesktop, fsm.StopAudio, fsm.StartAudio:
+		if uid, err := strconv.Atoi(op.Arg); err == nil {
+			return []string{userManager(uid)}
+		}
+	}
+	return nil
+}
+
+func unique(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Judge returns the verdicts of the guards, in their order; each site guard has
+// one of its own.
+func Judge(set []Guard, in Input) []fsm.Verdict {
+	var out []fsm.Verdict
+	for _, g := range set {
+		if g.Name == siteGuards.Name {
+			out = append(out, siteVerdicts(in)...)
+			continue
+		}
+		out = append(out, g.Check(in))
+	}
+	return out
+}
+
+// Blocking returns the verdicts that refuse, hard blocks first, then soft
+// blocks, then what could not be told, each in the order of section 10.3.
+func Blocking(verdicts []fsm.Verdict) []fsm.Verdict {
+	var out []fsm.Verdict
+	for _, v := range verdicts {
+		if !v.OK || v.Code != 0 {
+			out = append(out, v)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b fsm.Verdict) int {
+		if c := weight(a) - weight(b); c != 0 {
+			return c
+		}
+		return rank(a.Guard) - rank(b.Guard)
+	})
+	return out
+}
+
+func weight(v fsm.Verdict) int {
+	switch {
+	case v.Code >= 20:
+		return 2
+	case !v.Hard:
+		return 1
+	}
+	return 0
+}
+
+// BlockCode returns the exit code of a refusal (D6): that of the first hard
+// block, else of the first soft block, else of the first that could not tell;
+// 0 when nothing refuses.
+func BlockCode(verdicts []fsm.Verdict) int {
+	if refused := Blocking(verdicts); len(refused) > 0 {
+		return refused[0].Code
+	}
+	return 0
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// Describe says in a few lines what a configuration makes the controller do.
+func Describe(c Config) string {
+	p := c.Policy
+	rows := [][2]string{
+		{"desktop", p.Units.Desktop + ai(p, fsm.Desktop)},
+		{"studio-local", fmt.Sprintf("%s and %s over %s%s", p.Units.StudioPolicy, p.Units.AudioPriority, p.Units.Desktop, ai(p, fsm.StudioLocal))},
+		{"compute", p.Units.Compute + ai(p, fsm.Compute)},
+		{"held back in compute", list(p.Units.Starters)},
+		{"never stopped", list(append(append([]string{}, p.Units.Own...), p.Units.Protected...))},
+		{"first start of a boot", choice(c.Normalise, "starts "+p.Units.Desktop, "changes nothing")},
+		{"wishes by file", choice(p.Gate.DesiredFile, "followed", "told, not followed")},
+		{"background triggers", choice(p.Gate.Background, "on", "off: what they would do is told")},
+		{"studio-local → compute", p.StudioToCompute},
+		{"force", choice(p.Force, "bypasses soft guards", "refused")},
+		{"display GPU", list(p.GPU.Display)},
+		{"audio in use", fmt.Sprintf("%s; open %s", list(p.Audio.Processes), list(p.Audio.Nodes))},
+		{"CPU pressure", fmt.Sprintf("at most %g %%", p.Load.CPUSome)},
+		{"memory for compute", memory(p.Memory)},
+		{"AI units that are busy", busy(p)},
+		{"an attempt", "takes at most " + short(p.Overall)},
+		{"site guards", fmt.Sprintf("%s, %s each", c.GuardsDir, short(c.GuardTimeout))},
+		{"placement", c.PlacementFile},
+		{"files", fmt.Sprintf("%s, %s (the last %d attempts)", c.RunDir, c.LibDir, c.History.Max)},
+		{"log level", c.LogLevel},
+	}
+	for _, m := range fsm.Modes {
+		rows = append(rows, [2]string{"budgets in " + string(m), budgetLine(p.Budgets[m])})
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%-24s %s\n", r[0], r[1])
+	}
+	return b.String()
+}
+
+func ai(p fsm.Policy, m fsm.Mode) string {
+	var out []string
+	for _, unit := range p.Units.AI[m] {
+		out = append(out, fmt.Sprintf("%s at %s", unit, p.Inference.URL[unit]))
+	}
+	switch {
+	case len(out) == 0:
+		return ", no AI unit"
+	case m == fsm.Compute && p.Inference.Ready:
+		return ", " + strings.Join(out, ", ") + ", ready within " + short(p.Deadlines.Ready)
+	}
+	return ", " + strings.Join(out, ", ")
+}
+
+func list(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, " ")
+}
+
+func choice(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
+}
+
+func memory(p fsm.MemoryPolicy) string {
+	need := size(p.Need(fsm.Compute))
+	if p.Model == 0 {
+		return fmt.Sprintf("%s, a soft guard (no model size is set)", need)
+	}
+	return fmt.Sprintf("%.1f GiB, a hard guard (a model of %s)", float64(need)/(1<<30), size(p.Model))
+}
+
+func busy(p fsm.Policy) string {
+	then := "stopped then, for a person's wish"
+	if p.Inference.OnTimeout == fsm.DrainBlock {
+		then = "not stopped"
+	}
+	return fmt.Sprintf("have %s to end, and are %s", short(p.Deadlines.Drain), then)
+}
+
+func budgetLine(budgets []fsm.Budget) string {
+	var out []string
+	for _, b := range budgets {
+		value := fmt.Sprint(b.Value)
+		if strings.HasPrefix(b.Property, "Memory") {
+			value = size(b.Value).String()
+		}
+		out = append(out, fmt.Sprintf("%s %s=%s", strings.TrimSuffix(b.Slice, ".slice"), b.Property, value))
+	}
+	if len(out) == 0 {
+		return "left as they are"
+	}
+	return strings.Join(out, ", ")
+}
+
+// short writes 10m0s as 10m.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,129 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// The two job modes in use. Both may replace queued jobs that conflict.
+const (
+	replace     = "replace"
+	isolateMode = "isolate"
+)
+
+// action is what a job does, as the errors call it.
+type action string
+
+const (
+	starting  action = "start"
+	stopping  action = "stop"
+	isolating action = "isolate"
+)
+
+// job is a job that a manager has taken on.
+type job struct {
+	do     action
+	unit   string
+	result chan string
+}
+
+// begin has the manager take on a job.
+func (m *manager) begin(ctx context.Context, do action, unit, mode string) (job, error) {
+	j := job{do, unit, make(chan string, 1)} // go-systemd's dispatcher blocks on an unread channel
+	call := m.StartUnitContext
+	if do == stopping {
+		call = m.StopUnitContext
+	}
+	if _, err := call(ctx, unit, mode, j.result); err != nil {
+		return job{}, refusal(do, unit, err)
+	}
+	return j, nil
+}
+
+// await returns when the job ended, ctx is done or the connection is lost. In
+// the last two cases nobody knows how the job ends: the caller observes.
+func (m *manager) await(ctx context.Context, j job) error {
+	select {
+	case r := <-j.result:
+		return outcome(j.do, j.unit, r)
+	case <-m.lost:
+		return fmt.Errorf("cannot follow the %s job of %s: %w", j.do, j.unit, errLost)
+	case <-ctx.Done():
+		return fmt.Errorf("cannot %s %s: its job is still running: %w", j.do, j.unit, context.Cause(ctx))
+	}
+}
+
+// do begins a job and awaits its end.
+func (m *manager) do(ctx context.Context, do action, unit, mode string) error {
+	j, err := m.begin(ctx, do, unit, mode)
+	if err != nil {
+		return err
+	}
+	return m.await(ctx, j)
+}
+
+// outcome maps the result of a job. The words are systemd's: failed, timeout,
+// dependency, assert, canceled, skipped and some rarer ones.
+func outcome(do action, unit, result string) error {
+	if result == "done" {
+		return nil
+	}
+	return fmt.Errorf("cannot %s %s: job result %s", do, unit, result)
+}
+
+const systemdErrors = systemd + "."
+
+var errMasked = errors.New("it is masked")
+
+// refusal maps the error of a call that a job was asked for with.
+func refusal(do action, unit string, err error) error {
+	var e dbus.Error
+	if !errors.As(err, &e) || !strings.HasPrefix(e.Name, systemdErrors) {
+		return fmt.Errorf("cannot %s %s: %w", do, unit, err)
+	}
+	name := strings.TrimPrefix(e.Name, systemdErrors)
+	switch name {
+	case "NoSuchUnit":
+		return fmt.Errorf("cannot %s %s: %w", do, unit, ErrNotFound)
+	case "UnitMasked":
+		return fmt.Errorf("cannot %s %s: %w", do, unit, errMasked)
+	}
+	return fmt.Errorf("cannot %s %s: %s: %s", do, unit, name, strings.TrimSuffix(e.Error(), "."))
+}
+
+// systemJob does a job of the system's manager.
+func (a *Actor) systemJob(ctx context.Context, do action, unit, mode string) error {
+	m, err := a.manager(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot %s %s: %w", do, unit, err)
+	}
+	return m.do(ctx, do, unit, mode)
+}
+
+// isolate starts a target and stops what it does not want. It refuses a target
+// that is active, or whose state cannot be read.
+func (a *Actor) isolate(ctx context.Context, target string) error {
+	state, err := a.property(ctx, target, "ActiveState")
+	if err != nil {
+		return fmt.Errorf("cannot isolate %s: cannot read its state: %w", target, err)
+	}
+	if state == "active" || state == "reloading" {
+		return fmt.Errorf("cannot isolate %s: %w", target, ErrActive)
+	}
+	// The manager says of a missing target only that it may not be isolated.
+	if load, err := a.property(ctx, target, "LoadState"); err == nil && load == "not-found" {
+		return fmt.Errorf("cannot isolate %s: %w", target, ErrNotFound)
+	}
+	return a.systemJob(ctx, isolating, target, isolateMode)
+}
+
+// property reads a property of a unit that is a string.
+func (a *Actor) property(ctx context.Context, unit, name string) (string, error) {
+	var value string
+	err := a.get(ctx, unitObject(unit, "Unit"), name, &value)
+	return value, err
+}

@@ -1,0 +1,167 @@
+package act
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+func wantGone(t *testing.T, id string) {
+	t.Helper()
+	if known(id) {
+		t.Errorf("logind still knows session %s: %s", id, sh(t, "loginctl show-session %s -p State", id))
+	}
+	if state := show(t, fsm.SessionScope(id), "ActiveState"); state != "inactive" {
+		t.Errorf("the scope of session %s is %s", id, state)
+	}
+}
+
+func TestLabSwaySessionEnds(t *testing.T) {
+	a, j := newActor(t, testPolicy)
+	id := logIn(t, "/usr/bin/sway")
+	if kind := sh(t, "loginctl show-session %s -p Type --value", id); kind != "wayland" {
+		t.Fatalf("the session is of type %s", kind)
+	}
+	waitFor(t, "sway", func() bool { _, err := try("pgrep -x sway"); return err == nil })
+	if err := do(t, a, fsm.EndSession, id); err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, id)
+	if pid, err := try("pgrep -x sway"); err == nil {
+		t.Errorf("sway is still there: %s", pid)
+	}
+	if j.String() != "" {
+		t.Errorf("an easy end was told as an escalation: %s", j)
+	}
+	if err := do(t, a, fsm.EndSession, id); err != nil {
+		t.Errorf("a session that is gone: %v", err)
+	}
+}
+
+const stubborn = `/bin/sh -c "trap '' TERM HUP INT; exec sleep 600"`
+
+func TestLabStubbornSessionIsKilled(t *testing.T) {
+	a, j := newActor(t, testPolicy)
+	id := logIn(t, stubborn)
+	began := time.Now()
+	if err := do(t, a, fsm.EndSession, id); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < testPolicy.Deadlines.SessionTerm {
+		t.Errorf("it was killed after %s, before its time was up", took)
+	}
+	wantGone(t, id)
+	if !j.has("still there after 1s, killing it") {
+		t.Errorf("the kill was not told: %s", j)
+	}
+}
+
+func TestLabSessionEndIsBoundedByContext(t *testing.T) {
+	a, _ := newActor(t, testPolicy)
+	id := logIn(t, stubborn)
+	err := doWithin(t, a, fsm.EndSession, id, 500*time.Millisecond)
+	wantTimedOut(t, err)
+	if err != nil && !strings.Contains(err.Error(), "in logind: closing, its scope: deactivating") {
+		t.Errorf("the error does not tell what is left: %v", err)
+	}
+}
+
+// leftBehind is a leader that leaves something in its session and goes, after
+// which logind takes the session for closing and no longer hears Terminate.
+func leftBehind(what string) string {
+	return `/bin/sh -c "(trap '' ` + what + `; exec setsid sleep 600) & sleep 0.3"`
+}
+
+func TestLabClosingSessionEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		ignores string
+		killed  bool
+	}{
+		"meek":     {"USR1", false},
+		"stubborn": {"TERM HUP", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, j := newActor(t, testPolicy)
+			id := logIn(t, leftBehind(c.ignores))
+			waitFor(t, "a closing session", func() bool {
+				return sh(t, "loginctl show-session %s -p State --value", id) == "closing"
+			})
+			sh(t, "loginctl terminate-session %s", id)
+			if !known(id) || show(t, fsm.SessionScope(id), "ActiveState") != "active" {
+				t.Fatal("a Terminate was enough: the test tests nothing")
+			}
+			if err := do(t, a, fsm.EndSession, id); err != nil {
+				t.Fatal(err)
+			}
+			wantGone(t, id)
+			if !j.has("its scope is stopped instead") || j.has("killing") != c.killed {
+				t.Errorf("told: %s", j)
+			}
+		})
+	}
+}
+
+func TestLabSessionOfADeadLogindIsNotTakenForGone(t *testing.T) {
+	a, _ := newActor(t, testPolicy)
+	id := logIn(t, "/bin/sleep 600")
+	pid := show(t, "systemd-logind.service", "MainPID")
+	sh(t, "kill -STOP %s", pid)
+	began := time.Now()
+	err := do(t, a, fsm.EndSession, id)
+	took := time.Since(began)
+	sh(t, "kill -CONT %s", pid)
+	if err == nil {
+		t.Error("a session that logind does not answer for has ended")
+	}
+	if took > 2*callTimeout {
+		t.Errorf("it took %s to find that logind hangs", took)
+	}
+	if err := do(t, a, fsm.EndSession, id); err != nil {
+		t.Errorf("with logind back: %v", err)
+	}
+}
+
+// logind hangs after it was told: the kill goes by way of the manager.
+func TestLabKillWithoutLogind(t *testing.T) {
+	a, j := newActor(t, testPolicy)
+	id := logIn(t, stubborn)
+	pid := show(t, "systemd-logind.service", "MainPID")
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Do(ctx, fsm.Op{Verb: fsm.EndSession, Arg: id}) }()
+	waitFor(t, "the scope's stop", func() bool { return show(t, fsm.SessionScope(id), "ActiveState") == "deactivating" })
+	sh(t, "kill -STOP %s", pid)
+	waitFor(t, "the kill", func() bool { return show(t, fsm.SessionScope(id), "ActiveState") == "inactive" })
+	sh(t, "kill -CONT %s", pid)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !j.has("by logind") {
+		t.Errorf("told: %s", j)
+	}
+	wantGone(t, id)
+}
+
+// A logind that lost its sessions leaves their scopes to the manager.
+func TestLabScopeWithoutASession(t *testing.T) {
+	a, j := newActor(t, testPolicy)
+	scope := fsm.SessionScope("t99")
+	run := exec.Command("systemd-run", "--quiet", "--scope", "--unit="+scope, "sleep", "600")
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = run.Wait() })
+	waitFor(t, scope, func() bool { return show(t, scope, "ActiveState") == "active" })
+	if err := do(t, a, fsm.EndSession, "t99"); err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, "t99")
+	if !j.has("in logind: gone, its scope: active") {
+		t.Errorf("told: %s", j)
+	}
+}

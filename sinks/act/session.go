@@ -1,0 +1,188 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// The session is looked at again at growing intervals: its state "closing" and
+// the end of its scope are never signalled.
+const (
+	lookFirst = 10 * time.Millisecond
+	lookLast  = 500 * time.Millisecond
+	sigkill   = int32(9)
+)
+
+// session is what is left of a logind session, by one look. It has ended when
+// both are empty.
+type session struct {
+	id    string
+	state string // logind's: online, active, closing; empty when it knows no such session
+	scope string // the scope's ActiveState; empty when it is not loaded or gone
+}
+
+func (s session) ended() bool { return s.state == "" && s.scope == "" }
+
+func (s session) String() string {
+	return fmt.Sprintf("session %s (in logind: %s, its scope: %s)", s.id, orGone(s.state), orGone(s.scope))
+}
+
+func orGone(word string) string {
+	if word == "" {
+		return "gone"
+	}
+	return word
+}
+
+// endSession ends a session and returns when it is gone, with its scope. What
+// does not go in SessionTerm is killed; ctx bounds the whole. A session that
+// does not exist is a success.
+func (a *Actor) endSession(ctx context.Context, id string) error {
+	s, err := a.lookSession(ctx, id)
+	if err != nil {
+		return fmt.Errorf("cannot end session %s: %w", id, err)
+	}
+	if s.ended() {
+		return nil
+	}
+	removed, unwatch, err := a.watchRemoval(ctx, id)
+	if err != nil {
+		return fmt.Errorf("cannot end session %s: %w", id, err)
+	}
+	defer unwatch()
+	if err := a.terminate(ctx, s); err != nil {
+		return fmt.Errorf("cannot end session %s: %w", id, err)
+	}
+	return a.awaitEnd(ctx, s, removed)
+}
+
+// terminate asks a session to end. logind takes no notice where it thinks that
+// the session is ending already, so that there the scope is stopped instead.
+func (a *Actor) terminate(ctx context.Context, s session) error {
+	if s.state != "" && s.state != "closing" {
+		err := a.call(ctx, logindManager, "TerminateSession", s.id).Err
+		if noSession(err) {
+			return nil
+		}
+		return err
+	}
+	a.log(fmt.Sprintf("%s: terminating it would do nothing, its scope is stopped instead", s))
+	m, err := a.manager(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = m.begin(ctx, stopping, fsm.SessionScope(s.id), replace)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// awaitEnd looks until the session is gone, and kills it once in between.
+func (a *Actor) awaitEnd(ctx context.Context, s session, removed <-chan *dbus.Signal) error {
+	kill := time.NewTimer(a.policy.Deadlines.SessionTerm)
+	defer kill.Stop()
+	interval := lookFirst
+	for {
+		now, err := a.lookSession(ctx, s.id)
+		switch {
+		case err == nil && now.ended():
+			return nil
+		case err == nil:
+			s = now
+		}
+		select {
+		case <-removed:
+			interval, removed = lookFirst, nil
+		case <-time.After(interval):
+			interval = min(2*interval, lookLast)
+		case <-kill.C:
+			a.log(fmt.Sprintf("%s: still there after %s, killing it", s, a.policy.Deadlines.SessionTerm))
+			a.kill(ctx, s.id)
+			interval = lookFirst
+		case <-ctx.Done():
+			return fmt.Errorf("cannot end %s: %w", s, context.Cause(ctx))
+		}
+	}
+}
+
+// kill sends SIGKILL to all of a session, by logind or, where that fails, by the
+// manager that keeps its scope. What fails is told; the wait goes on regardless.
+func (a *Actor) kill(ctx context.Context, id string) {
+	err := a.call(ctx, logindManager, "KillSession", id, "all", sigkill).Err
+	if err == nil {
+		return
+	}
+	scope := fsm.SessionScope(id)
+	a.log(fmt.Sprintf("cannot kill session %s by logind: %v; killing %s", id, err, scope))
+	if err := a.call(ctx, systemdManager, "KillUnit", scope, "all", sigkill).Err; err != nil {
+		a.log(fmt.Sprintf("cannot kill %s: %v", scope, err))
+	}
+}
+
+// lookSession reads what is left of a session.
+func (a *Actor) lookSession(ctx context.Context, id string) (session, error) {
+	s := session{id: id}
+	var path dbus.ObjectPath
+	err := a.read(ctx, logindManager, "GetSession", &path, id)
+	if err == nil {
+		err = a.get(ctx, object{logind, path, logind + ".Session"}, "State", &s.state)
+	}
+	if err != nil && !noSession(err) {
+		return s, fmt.Errorf("cannot read its state from logind: %w", err)
+	}
+	scope := fsm.SessionScope(id)
+	// GetUnit answers for loaded units only, and so does not load a scope that is gone.
+	err = a.read(ctx, systemdManager, "GetUnit", &path, scope)
+	if err == nil {
+		s.scope, err = a.property(ctx, scope, "ActiveState")
+	}
+	if err != nil && !named(err, systemdErrors+"NoSuchUnit") {
+		return s, fmt.Errorf("cannot read the state of %s: %w", scope, err)
+	}
+	if s.scope == "inactive" || s.scope == "failed" {
+		s.scope = ""
+	}
+	return s, nil
+}
+
+// watchRemoval has the signal of a session's removal sent to a channel.
+func (a *Actor) watchRemoval(ctx context.Context, id string) (<-chan *dbus.Signal, func(), error) {
+	conn, err := a.bus(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	match := []dbus.MatchOption{dbus.WithMatchSender(logind), dbus.WithMatchInterface(logindManager.face),
+		dbus.WithMatchMember("SessionRemoved"), dbus.WithMatchArg(0, id)}
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := conn.AddMatchSignalContext(call, match...); err != nil {
+		return nil, nil, err
+	}
+	signals := make(chan *dbus.Signal, 1)
+	conn.Signal(signals)
+	return signals, func() {
+		conn.RemoveSignal(signals)
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		defer cancel()
+		_ = conn.RemoveMatchSignalContext(call, match...) // it ends with the connection anyway
+	}, nil
+}
+
+// noSession tells whether err says that logind does not know the session, or no
+// longer does.
+func noSession(err error) bool {
+	return named(err, logind+".NoSuchSession") || named(err, "org.freedesktop.DBus.Error.UnknownObject")
+}
+
+// named tells whether err is the D-Bus error with the name.
+func named(err error, name string) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && e.Name == name
+}

@@ -1,0 +1,177 @@
+package desired
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"sort"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// The verbs of a request.
+const (
+	VerbRequest   = "request"
+	VerbForce     = "force" // a request that asks to pass over soft guards (D15)
+	VerbReconcile = "reconcile"
+	VerbCancel    = "cancel"
+)
+
+// Command is one request of a client to the daemon (D18).
+type Command struct {
+	Verb string
+	Mode fsm.Mode // of VerbRequest and VerbForce; empty otherwise
+	ID   string   // letters, digits and hyphens; becomes the id of the wish
+	By   fsm.Caller
+}
+
+// request is a Command as a file. Of its caller it names the process alone: the
+// uid is the owner of the file, and the rest is looked up, not believed.
+type request struct {
+	Schema int      `json:"schema"`
+	Verb   string   `json:"verb"`
+	Mode   fsm.Mode `json:"mode,omitempty"`
+	ID     string   `json:"id"`
+	PID    int      `json:"pid,omitempty"`
+}
+
+const (
+	maxRequest  = 4096
+	requestMode = 0o640
+	suffix      = ".json"
+	staleDraft  = time.Minute
+)
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
+func (c Command) check() error {
+	switch c.Verb {
+	case VerbRequest, VerbForce:
+		if _, ok := fsm.ParseMode(string(c.Mode)); !ok {
+			return fmt.Errorf("%.64q is no mode", c.Mode)
+		}
+	case VerbReconcile, VerbCancel:
+	default:
+		return fmt.Errorf("%.64q is no verb", c.Verb)
+	}
+	if !validID.MatchString(c.ID) {
+		return fmt.Errorf("%.64q is no id", c.ID)
+	}
+	return nil
+}
+
+// waiting lists the requests that are in the spool already, oldest first, and
+// clears away drafts whose writers died.
+func (s *Store) waiting() []string {
+	entries, err := os.ReadDir(s.path(spoolName))
+	if err != nil {
+		return nil // it is gone: the watch tells
+	}
+	age := map[string]time.Time{}
+	var out []string
+	for _, e := range entries {
+		fi, err := e.Info()
+		switch {
+		case err != nil:
+		case !draft(e.Name()):
+			age[e.Name()] = fi.ModTime()
+			out = append(out, e.Name())
+		case time.Since(fi.ModTime()) > staleDraft:
+			os.Remove(s.path(spoolName + "/" + e.Name()))
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return age[out[i]].Before(age[out[j]]) })
+	return out
+}
+
+// draft tells whether a client still writes the file.
+func draft(name string) bool { return strings.HasPrefix(name, ".") }
+
+// fetch reads one request and removes it, whatever it was; nil without an error
+// says that there is none.
+func (s *Store) fetch(name string) (*Command, error) {
+	if draft(name) {
+		return nil, nil
+	}
+	path := s.path(spoolName + "/" + name)
+	data, uid, err := readRequest(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // taken by an earlier look
+	}
+	if rm := os.Remove(path); rm != nil && err == nil {
+		// Acting on what cannot be removed would act again at the next start.
+		err = rm
+	}
+	var c Command
+	if err == nil {
+		c, err = s.decode(data, uid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("refused the request %.80q of uid %d: %w", name, uid, err)
+	}
+	return &c, nil
+}
+
+// readRequest returns the content of a request and its owner, -1 if unknown.
+func readRequest(path string) ([]byte, int, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return nil, -1, err
+	}
+	if kind := notRegular(st.Mode); kind != "" {
+		return nil, int(st.Uid), fmt.Errorf("it is %s, not a regular file", kind)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, int(st.Uid), err
+	}
+	defer f.Close()
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, -1, err
+	}
+	uid := int(st.Uid)
+	switch {
+	case notRegular(st.Mode) != "":
+		return nil, uid, errors.New("it is not a regular file")
+	case st.Nlink > 1 || st.Mode&0o022 != 0:
+		// A link to a file of root's that the group may write, such as desired,
+		// would speak for root.
+		return nil, uid, errors.New("others than its owner may write it")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxRequest+1))
+	if err == nil && len(data) > maxRequest {
+		err = fmt.Errorf("it holds more than %d bytes", maxRequest)
+	}
+	return data, uid, err
+}
+
+func (s *Store) decode(data []byte, uid int) (Command, error) {
+	var r request
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Command{}, fmt.Errorf("it is no JSON request: %w", err)
+	}
+	if r.Schema != fsm.Schema {
+		return Command{}, fmt.Errorf("schema %d is not known", r.Schema)
+	}
+	c := Command{Verb: r.Verb, Mode: r.Mode, ID: r.ID, By: s.caller(uid, r.PID)}
+	return c, c.check()
+}
+
+// caller returns what is certain of the caller: the owner's uid, and the rest
+// if the claimed process lives and belongs to that uid.
+func (s *Store) caller(uid, pid int) fsm.Caller {
+	if s.Who != nil && pid > 0 {
+		if c, err := s.Who(pid); err == nil && c.UID == uid {
+			return c
+		}
+	}
+	return fsm.Caller{UID: uid}
+}

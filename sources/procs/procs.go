@@ -1,0 +1,154 @@
+// Package procs looks at the processes of the host: who holds the GPUs' and the
+// sound cards' device nodes, who is known by name, and in which unit or session
+// each of them is. One pass over /proc serves all questions of one observation.
+//
+// Names match the executable's file name or the kernel's comm, which is cut at
+// 15 bytes; a wrapper's ".reaper-wrapped" counts as reaper. A process that
+// cannot be looked into makes the answer an error: cannot tell, never "nobody".
+package procs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// Procs answers from the /proc tree at Root. Policy gives the names and
+// patterns that apply at the time of the question.
+type Procs struct {
+	Root   string
+	Policy func() fsm.Policy
+}
+
+// New returns the source for the /proc tree at root.
+func New(root string, policy func() fsm.Policy) *Procs {
+	return &Procs{Root: root, Policy: policy}
+}
+
+// Subjects are the parts of Facts that Look fills.
+const Subjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs
+
+// Look answers everything that about asks for of Subjects from one pass.
+func (p *Procs) Look(ctx context.Context, about fsm.Subject) fsm.Facts {
+	var out fsm.Facts
+	policy := p.Policy()
+	names := about&(fsm.AboutAudio|fsm.AboutJobs) != 0
+	var nodes []string
+	if about&fsm.AboutGPU != 0 {
+		nodes = append(nodes, gpuNodes(policy.GPU)...)
+	}
+	if about&fsm.AboutAudio != 0 {
+		nodes = append(nodes, policy.Audio.Nodes...)
+	}
+	t, err := scan(ctx, p.Root, wanted{compile(nodes), names})
+	if err == nil {
+		defer t.close()
+	}
+	if about&fsm.AboutGPU != 0 {
+		out.GPU = read(err, func() (fsm.GPU, error) { return t.gpu(policy.GPU) })
+	}
+	if about&fsm.AboutAudio != 0 {
+		out.Audio = read(err, func() (fsm.Audio, error) { return t.audio(policy.Audio) })
+	}
+	if about&fsm.AboutJobs != 0 {
+		out.Jobs = read(err, func() ([]fsm.UserJob, error) { return t.jobs(policy.Jobs), nil })
+	}
+	return out
+}
+
+func read[T any](err error, answer func() (T, error)) fsm.Reading[T] {
+	if err != nil {
+		return fsm.Reading[T]{Cause: err.Error()}
+	}
+	return fsm.Read(answer())
+}
+
+// GPU tells which device nodes of the GPUs exist and who holds them (D16).
+func (p *Procs) GPU(ctx context.Context) (fsm.GPU, error) {
+	return value(p.Look(ctx, fsm.AboutGPU).GPU)
+}
+
+// Audio tells who uses audio as far as processes, device nodes and ALSA show.
+func (p *Procs) Audio(ctx context.Context) (fsm.Audio, error) {
+	return value(p.Look(ctx, fsm.AboutAudio).Audio)
+}
+
+// Jobs tells which processes of users' sessions a person would not want to
+// lose. Services are the business of the stop sets (D10).
+func (p *Procs) Jobs(ctx context.Context) ([]fsm.UserJob, error) {
+	return value(p.Look(ctx, fsm.AboutJobs).Jobs)
+}
+
+func value[T any](r fsm.Reading[T]) (T, error) {
+	if !r.OK {
+		return r.Value, fmt.Errorf("%s", r.Why())
+	}
+	return r.Value, nil
+}
+
+// Caller describes a live process: its uid, unit and session.
+func (p *Procs) Caller(pid int) (fsm.Caller, error) {
+	t, err := open(p.Root)
+	if err != nil {
+		return fsm.NoCaller, err
+	}
+	defer t.close()
+	uid, err := t.uid(pid)
+	if err != nil {
+		return fsm.NoCaller, fmt.Errorf("cannot look at process %d: %w", pid, err)
+	}
+	at := t.place(pid)
+	return fsm.Caller{UID: uid, PID: pid, Unit: at.unit, Session: at.session}, nil
+}
+
+// CallerSelf describes this process (D1); what cannot be read stays empty.
+func CallerSelf() fsm.Caller {
+	p := Procs{Root: "/proc"}
+	c, err := p.Caller(os.Getpid())
+	if err != nil {
+		return fsm.Caller{UID: os.Getuid(), PID: os.Getpid()}
+	}
+	return c
+}
+
+func gpuNodes(p fsm.GPUPolicy) []string { return slices.Concat(p.Display, p.AI) }
+
+func (t *table) gpu(p fsm.GPUPolicy) (fsm.GPU, error) {
+	present, err := existing(gpuNodes(p))
+	if err != nil {
+		return fsm.GPU{}, err
+	}
+	out := fsm.GPU{Present: present}
+	all, display := compile(gpuNodes(p)), compile(p.Display)
+	for _, pr := range t.procs {
+		for _, node := range pr.nodes {
+			if !all.match(node) {
+				continue
+			}
+			h := fsm.GPUHolder{PID: pr.pid, UID: t.owner(pr.pid), Comm: pr.comm, Node: node, Display: display.match(node)}
+			at := t.place(pr.pid)
+			h.Unit, h.Session = at.unit, at.session
+			h.Infra = pr.pid == os.Getpid() || pr.certainly(p.Infra)
+			out.Holders = append(out.Holders, h)
+		}
+	}
+	return out, nil
+}
+
+// existing lists the device nodes that match any of the patterns.
+func existing(patterns []string) ([]string, error) {
+	var out []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("cannot look for the device nodes %q: %w", pattern, err)
+		}
+		out = append(out, found...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}

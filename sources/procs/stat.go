@@ -1,0 +1,57 @@
+package procs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// stat is what matters of /proc/PID/stat.
+type stat struct {
+	comm    string
+	state   byte
+	ppid    int
+	threads int
+	kernel  bool
+	noHup   bool
+}
+
+// dead tells whether the first thread has ended and waits to be reaped.
+func (s stat) dead() bool { return s.state == 'Z' || s.state == 'X' || s.state == 'x' }
+
+// Fields of /proc/PID/stat after the name, from 0 (proc_pid_stat(5)).
+const (
+	fieldState     = 0
+	fieldPPID      = 1
+	fieldFlags     = 6
+	fieldThreads   = 17
+	fieldSigIgnore = 30
+	kernelThread   = 0x00200000 // PF_KTHREAD
+)
+
+func parseStat(data []byte) (stat, error) {
+	var s stat
+	from, to := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
+	if from < 0 || to < from {
+		return s, fmt.Errorf("its stat has no name: %.40q", data)
+	}
+	s.comm = string(data[from+1 : to])
+	f := bytes.Fields(data[to+1:])
+	if len(f) <= fieldSigIgnore {
+		return s, fmt.Errorf("its stat has %d fields", len(f))
+	}
+	s.state = f[fieldState][0]
+	var bad error
+	number := func(i int) uint64 {
+		n, err := strconv.ParseUint(string(f[i]), 10, 64)
+		bad = errors.Join(bad, err)
+		return n
+	}
+	s.ppid, s.threads = int(number(fieldPPID)), int(number(fieldThreads))
+	s.kernel = number(fieldFlags)&kernelThread != 0
+	s.noHup = number(fieldSigIgnore)&(1<<(unix.SIGHUP-1)) != 0
+	return s, bad
+}

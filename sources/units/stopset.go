@@ -1,0 +1,234 @@
+package units
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/bus"
+)
+
+// An isolate starts the target with all that it pulls in, and stops every other
+// unit that is up, unless the unit says IgnoreOnIsolate or is triggered by one
+// that stays. What conflicts with the started ones is stopped as well, and with
+// each stopped unit what is bound to it. (systemd 257, compared with real
+// isolates by the integration tests.)
+
+// pulls are the dependencies that a start job takes along.
+var pulls = []string{"Requires", "Wants", "BindsTo", "Requisite", "Upholds"}
+
+// falls are the dependencies by which a stop job takes others along.
+var falls = []string{"RequiredBy", "BoundBy", "ConsistsOf", "PropagatesStopTo"}
+
+// node is what matters of one unit here.
+type node struct {
+	name  string
+	props map[string]dbus.Variant
+}
+
+// cache holds the nodes read since the manager last reloaded. Dependencies only
+// change then; what changes between (ActiveState) is listed afresh.
+type cache struct{ nodes map[string]node }
+
+// StopSets returns for each target what isolating it now would stop.
+func (s *Systemd) StopSets(ctx context.Context, targets []string) (map[string]fsm.StopSet, error) {
+	var rows []listed
+	if err := s.bus.Call(ctx, manager, managerFace+".ListUnits", &rows); err != nil {
+		return nil, fmt.Errorf("cannot list units: %w", err)
+	}
+	g := &graph{s: s, up: map[string]listed{}, nodes: map[string]node{}}
+	for _, r := range rows {
+		if r.Active != "inactive" && r.Active != "failed" && r.Following == "" {
+			g.up[r.Name] = r
+		}
+	}
+	out := map[string]fsm.StopSet{}
+	for _, t := range targets {
+		set, err := g.isolate(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("cannot tell what isolating %s would stop: %w", t, err)
+		}
+		out[t] = set
+	}
+	return out, nil
+}
+
+const busNameTimeout = time.Second
+
+// graph is the units as one question sees them.
+type graph struct {
+	s     *Systemd
+	up    map[string]listed
+	nodes map[string]node
+}
+
+func (g *graph) isolate(ctx context.Context, target string) (fsm.StopSet, error) {
+	kept, err := g.closure(ctx, []string{target}, pulls, nil)
+	if err != nil {
+		return fsm.StopSet{}, err
+	}
+	var names []string
+	for name := range g.up {
+		names = append(names, name)
+	}
+	if err := g.load(ctx, names); err != nil {
+		return fsm.StopSet{}, err
+	}
+	var first []string
+	for name := range g.up {
+		if !kept[name] && g.falls(name, kept) || g.conflicts(name, kept) {
+			first = append(first, name)
+		}
+	}
+	// What a stopped unit takes along goes too, unless the target holds it.
+	gone, err := g.closure(ctx, first, falls, func(name string) bool { _, up := g.up[name]; return up && !kept[name] })
+	if err != nil {
+		return fsm.StopSet{}, err
+	}
+	set := fsm.StopSet{Target: target}
+	for name := range gone {
+		if _, up := g.up[name]; up {
+			set.Stops = append(set.Stops, g.describe(name))
+		}
+	}
+	slices.SortFunc(set.Stops, func(a, b fsm.StopUnit) int { return strings.Compare(a.Name, b.Name) })
+	return set, nil
+}
+
+// falls tells whether the isolate itself stops a unit that is up.
+func (g *graph) falls(name string, kept map[string]bool) bool {
+	p := g.nodes[name].props
+	if p == nil || bus.Bool(p, "IgnoreOnIsolate") {
+		return false
+	}
+	return !slices.ContainsFunc(bus.Strs(p, "TriggeredBy"), func(by string) bool { return kept[by] })
+}
+
+// conflicts tells whether a unit that starts, or is kept, excludes this one.
+func (g *graph) conflicts(name string, kept map[string]bool) bool {
+	p := g.nodes[name].props
+	for _, other := range append(bus.Strs(p, "Conflicts"), bus.Strs(p, "ConflictedBy")...) {
+		if kept[other] && !kept[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// closure follows dependencies from some units; want limits where it goes.
+func (g *graph) closure(ctx context.Context, from, by []string, want func(string) bool) (map[string]bool, error) {
+	seen := map[string]bool{}
+	for len(from) > 0 {
+		if err := g.load(ctx, from); err != nil {
+			return nil, err
+		}
+		var next []string
+		for _, name := range from {
+			n := g.nodes[name]
+			seen[name], seen[n.name] = true, true
+			for _, dep := range by {
+				for _, other := range bus.Strs(n.props, dep) {
+					if !seen[other] && (want == nil || want(other)) {
+						seen[other] = true
+						next = append(next, other)
+					}
+				}
+			}
+		}
+		from = next
+	}
+	delete(seen, "")
+	return seen, nil
+}
+
+// load reads the nodes of the names that are not known yet, all at once.
+func (g *graph) load(ctx context.Context, names []string) error {
+	g.s.mu.Lock()
+	if g.s.cache == nil {
+		g.s.cache = &cache{nodes: map[string]node{}}
+	}
+	c := g.s.cache
+	var missing []string
+	for _, name := range names {
+		if n, ok := c.nodes[name]; ok {
+			g.nodes[name] = n
+		} else if _, ok := g.nodes[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	g.s.mu.Unlock()
+	paths := make([]dbus.ObjectPath, len(missing))
+	for i, name := range missing {
+		paths[i] = path(name)
+	}
+	all, err := g.s.bus.All(ctx, dest, unitFace, paths)
+	if err != nil {
+		return err
+	}
+	g.s.mu.Lock()
+	defer g.s.mu.Unlock()
+	for i, name := range missing {
+		n := node{name: bus.Str(all[i], "Id"), props: all[i]}
+		g.nodes[name] = n
+		if all[i] != nil && !bus.Bool(all[i], "Transient") {
+			c.nodes[name] = n
+		}
+	}
+	return nil
+}
+
+// describe says how a unit came to run, for a person to judge by.
+func (g *graph) describe(name string) fsm.StopUnit {
+	p := g.nodes[name].props
+	u := fsm.StopUnit{Name: name, Description: g.up[name].Description, Origin: g.origin(name, p)}
+	return u
+}
+
+func (g *graph) origin(name string, p map[string]dbus.Variant) string {
+	for _, by := range bus.Strs(p, "TriggeredBy") {
+		for suffix, origin := range map[string]string{".timer": "timer", ".socket": "socket", ".path": "path"} {
+			if strings.HasSuffix(by, suffix) {
+				return origin
+			}
+		}
+	}
+	switch {
+	case bus.Bool(p, "Transient"):
+		return "transient"
+	case !strings.HasSuffix(name, ".service"):
+		return "dependency"
+	case g.wanted(p):
+		return "dependency"
+	case strings.HasPrefix(bus.Str(p, "UnitFileState"), "enabled"):
+		return "enabled"
+	case g.onBus(name):
+		return "bus"
+	}
+	return "hand"
+}
+
+// wanted tells whether something that is up pulls the unit in.
+func (g *graph) wanted(p map[string]dbus.Variant) bool {
+	for _, by := range []string{"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"} {
+		for _, other := range bus.Strs(p, by) {
+			if _, up := g.up[other]; up {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// onBus tells whether the bus starts the unit when somebody calls its name.
+func (g *graph) onBus(name string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), busNameTimeout)
+	defer cancel()
+	var busName string
+	err := g.s.bus.Get(ctx, bus.Object{Dest: dest, Path: path(name)}, dest+".Service", "BusName", &busName)
+	return err == nil && busName != ""
+}

@@ -1,0 +1,264 @@
+// Package units tells of the system manager's units: which changed, what state
+// they are in, and what isolating a target would stop (D10, D20).
+package units
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/bus"
+)
+
+const (
+	dest        = "org.freedesktop.systemd1"
+	managerFace = dest + ".Manager"
+	unitFace    = dest + ".Unit"
+	unitPrefix  = "/org/freedesktop/systemd1/unit/"
+	properties  = "org.freedesktop.DBus.Properties"
+)
+
+var manager = bus.Object{Dest: dest, Path: "/org/freedesktop/systemd1"}
+
+// Systemd is the source of one manager. Use New.
+type Systemd struct {
+	bus       *bus.Bus
+	names     []string
+	hint      func(fsm.Subject)
+	switching []string // units whose activity tells of a NixOS switch
+
+	mu       sync.Mutex
+	seen     map[dbus.ObjectPath]string // the state told last, so that a change is hinted once
+	isolable map[string]bool            // CanIsolate by target, until the manager reloads
+	cache    *cache                     // static properties, until the manager reloads
+}
+
+// New returns a source that watches the named units and calls hint for each
+// change. Without Run it only answers.
+func New(b *bus.Bus, names, switching []string, hint func(fsm.Subject)) *Systemd {
+	s := &Systemd{bus: b, names: names, hint: hint, switching: switching, seen: map[dbus.ObjectPath]string{}, isolable: map[string]bool{}}
+	rules := []bus.Match{
+		{Rule: []dbus.MatchOption{dbus.WithMatchSender(dest), dbus.WithMatchInterface(managerFace), dbus.WithMatchMember("Reloading")}},
+		{Rule: []dbus.MatchOption{dbus.WithMatchSender(dest), dbus.WithMatchInterface(managerFace), dbus.WithMatchMember("StartupFinished")}},
+		{Rule: []dbus.MatchOption{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, dest)}},
+	}
+	for _, name := range names {
+		rules = append(rules, bus.Match{Rule: []dbus.MatchOption{dbus.WithMatchSender(dest), dbus.WithMatchInterface(properties),
+			dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchObjectPath(path(name)), dbus.WithMatchArg(0, unitFace)}})
+	}
+	b.On(s.signal, rules...)
+	b.OnUp(s.up)
+	return s
+}
+
+func path(unit string) dbus.ObjectPath { return dbus.ObjectPath(unitPrefix + sd.PathBusEscape(unit)) }
+
+// up subscribes and holds the watched units in memory: a unit that is not
+// referenced is loaded and unloaded by each question, which makes signals.
+func (s *Systemd) up(ctx context.Context) {
+	s.forget()
+	// An error here shows in the observation that the hint leads to.
+	_ = s.bus.Call(ctx, manager, managerFace+".Subscribe", nil)
+	for _, name := range s.names {
+		_ = s.bus.Call(ctx, manager, managerFace+".RefUnit", nil, name)
+	}
+	s.hint(fsm.Core)
+}
+
+func (s *Systemd) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cache = nil
+	clear(s.seen)
+	clear(s.isolable)
+}
+
+// signal turns a signal into a hint, or drops it where nothing changed.
+func (s *Systemd) signal(sig *dbus.Signal) {
+	switch sig.Name {
+	case managerFace + ".Reloading":
+		s.reloading(sig)
+	case managerFace + ".StartupFinished", managerFace + ".JobRemoved":
+		s.hint(fsm.AboutHost | fsm.AboutUnits)
+	case "org.freedesktop.DBus.NameOwnerChanged":
+		if len(sig.Body) > 0 && sig.Body[0] == dest {
+			s.forget()
+			s.hint(fsm.Core)
+		}
+	case "org.freedesktop.DBus.Local.Disconnected":
+		s.hint(fsm.Core)
+	case properties + ".PropertiesChanged":
+		s.changed(sig)
+	}
+}
+
+// reloading: at the end of a reload everything may have changed; units that
+// were missing may be there now.
+func (s *Systemd) reloading(sig *dbus.Signal) {
+	if len(sig.Body) == 0 || sig.Body[0] == true {
+		return
+	}
+	s.forget()
+	go func() { // a handler must not wait for the bus
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		for _, name := range s.names {
+			_ = s.bus.Call(ctx, manager, managerFace+".RefUnit", nil, name)
+		}
+		s.hint(fsm.Core)
+	}()
+}
+
+func (s *Systemd) changed(sig *dbus.Signal) {
+	if len(sig.Body) < 2 || !strings.HasPrefix(string(sig.Path), unitPrefix) {
+		return
+	}
+	props, ok := sig.Body[1].(map[string]dbus.Variant)
+	if !ok || sig.Body[0] != unitFace {
+		return
+	}
+	state := fmt.Sprint(props["ActiveState"].Value(), props["SubState"].Value(), props["Job"].Value())
+	s.mu.Lock()
+	same := s.seen[sig.Path] == state
+	s.seen[sig.Path] = state
+	s.mu.Unlock()
+	if !same {
+		s.hint(fsm.AboutUnits)
+	}
+}
+
+// jobs is the rule for the end of every job: it is in force only while an
+// attempt runs, since a busy host ends jobs all the time.
+var jobs = bus.Match{Rule: []dbus.MatchOption{dbus.WithMatchSender(dest), dbus.WithMatchInterface(managerFace), dbus.WithMatchMember("JobRemoved")}}
+
+// Attend has the end of each job hinted at while busy is true.
+func (s *Systemd) Attend(busy bool) {
+	go func() { // its caller is the engine's loop, which must not wait
+		// Without it the engine's own timer looks again.
+		_ = s.bus.Listen(context.Background(), busy, jobs)
+	}()
+}
+
+// listed is one row of ListUnitsByNames.
+type listed struct {
+	Name, Description, Load, Active, Sub, Following string
+	Path                                            dbus.ObjectPath
+	JobID                                           uint32
+	JobType                                         string
+	JobPath                                         dbus.ObjectPath
+}
+
+// Units returns the state of the watched units and of extra ones, by the name
+// that they were asked by. Those that do not exist are not-found.
+func (s *Systemd) Units(ctx context.Context, extra []string) (map[string]fsm.Unit, error) {
+	names := append(append([]string(nil), s.names...), extra...)
+	rows, err := s.list(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list units: %w", err)
+	}
+	out := make(map[string]fsm.Unit, len(rows))
+	for i, r := range rows {
+		u := fsm.Unit{Name: names[i], Load: r.Load, Active: r.Active, Sub: r.Sub}
+		if err := s.detail(ctx, &u, r.Path, i >= len(s.names)); err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", names[i], err)
+		}
+		out[names[i]] = u
+	}
+	return out, nil
+}
+
+func (s *Systemd) list(ctx context.Context, names []string) ([]listed, error) {
+	var rows []listed
+	if err := s.bus.Call(ctx, manager, managerFace+".ListUnitsByNames", &rows, names); err != nil {
+		return nil, err
+	}
+	if len(rows) != len(names) {
+		return nil, fmt.Errorf("asked for %d units, got %d", len(names), len(rows))
+	}
+	return rows, nil
+}
+
+// detail adds the few properties that the list lacks, where they matter.
+func (s *Systemd) detail(ctx context.Context, u *fsm.Unit, p dbus.ObjectPath, extra bool) error {
+	o := bus.Object{Dest: dest, Path: p}
+	service := strings.HasSuffix(u.Name, ".service")
+	var err error
+	switch {
+	case u.Load == "masked":
+		var fragment string
+		err = s.bus.Get(ctx, o, unitFace, "FragmentPath", &fragment)
+		u.Runtime = strings.HasPrefix(fragment, "/run/")
+	case strings.HasSuffix(u.Name, ".target") && u.Load == "loaded":
+		u.CanIsolate, err = s.canIsolate(ctx, u.Name, o)
+	case service && u.Active == "failed":
+		err = s.bus.Get(ctx, o, dest+".Service", "Result", &u.Result)
+	case service && u.Active == "active" && extra:
+		err = s.bus.Get(ctx, o, dest+".Service", "MemoryCurrent", &u.Memory)
+		if u.Memory == 1<<64-1 { // not accounted
+			u.Memory = 0
+		}
+	}
+	if bus.Vanished(err) {
+		return nil
+	}
+	return err
+}
+
+// canIsolate reads a property that only a reload changes, once for each.
+func (s *Systemd) canIsolate(ctx context.Context, name string, o bus.Object) (can bool, err error) {
+	s.mu.Lock()
+	can, known := s.isolable[name]
+	s.mu.Unlock()
+	if known {
+		return can, nil
+	}
+	if err := s.bus.Get(ctx, o, unitFace, "CanIsolate", &can); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	s.isolable[name] = can
+	s.mu.Unlock()
+	return can, nil
+}
+
+// job is one row of ListJobs.
+type job struct {
+	ID                uint32
+	Unit, Type, State string
+	Path, UnitPath    dbus.ObjectPath
+}
+
+// Host returns the state of the manager, its jobs, and whether a NixOS switch
+// is in progress.
+func (s *Systemd) Host(ctx context.Context) (fsm.Host, error) {
+	var h fsm.Host
+	if err := s.bus.Get(ctx, manager, managerFace, "SystemState", &h.Manager); err != nil {
+		return h, fmt.Errorf("cannot read the state of the manager: %w", err)
+	}
+	var rows []job
+	if err := s.bus.Call(ctx, manager, managerFace+".ListJobs", &rows); err != nil {
+		return h, fmt.Errorf("cannot list jobs: %w", err)
+	}
+	for _, j := range rows {
+		h.Pending = append(h.Pending, fsm.Job{ID: j.ID, Unit: j.Unit, Type: j.Type, State: j.State})
+	}
+	h.ShuttingDown = h.Manager == "stopping"
+	if len(s.switching) > 0 {
+		sw, err := s.list(ctx, s.switching)
+		if err != nil {
+			return h, fmt.Errorf("cannot tell whether a switch is in progress: %w", err)
+		}
+		for _, u := range sw {
+			if u.Active == "active" || u.Active == "activating" {
+				h.Switching = u.Name
+			}
+		}
+	}
+	return h, nil
+}
