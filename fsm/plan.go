@@ -17,6 +17,7 @@ func PlanFor(o Observation, to Mode, f Facts, p Policy) (Plan, error) {
 	switch [2]Mode{o.Mode, to} {
 	case [2]Mode{Desktop, StudioLocal}:
 		b.prepare(StudioLocal)
+		b.desktopUp()
 		b.stopAI(StudioLocal)
 		b.budgets(StudioLocal)
 		b.overlayOn()
@@ -107,6 +108,12 @@ func (b *builder) studioToDesktop() {
 	b.prepare(Desktop)
 	b.overlayOff()
 	b.budgets(Desktop)
+	b.desktopUp()
+}
+
+// desktopUp starts desktop.target where nobody did, as on a host that is used
+// without the daemon: the overlay stands on it (section 12.2).
+func (b *builder) desktopUp() {
 	if !b.up(b.p.Units.Desktop) && !b.up(b.p.Units.Compute) {
 		b.start(b.p.Units.Desktop, Op{})
 	}
@@ -204,11 +211,7 @@ func (b *builder) isolate(target, back string) {
 	if b.up(target) {
 		return
 	}
-	undo := Op{}
-	if b.up(back) {
-		undo = Op{Isolate, back}
-	}
-	b.add(Step{Op: Op{Isolate, target}, Deadline: b.p.Deadlines.Isolate, Undo: undo, Yields: true, UndoYields: true})
+	b.add(Step{Op: Op{Isolate, target}, Deadline: b.p.Deadlines.Isolate, Undo: Op{Isolate, back}, Yields: true, UndoYields: true})
 	for _, u := range b.f.StopSets.Value[target].Stops {
 		b.plan.Stops = append(b.plan.Stops, u.Name)
 	}

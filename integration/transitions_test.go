@@ -158,9 +158,7 @@ func TestACompositorStartedFromATTY(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, setup{login: "tty"})
 	d.rests(fsm.AtDesktop)
-	if n := len(d.snapshot().Observation.Evidence); n == 0 || !strings.Contains(d.want(0, "status").Stdout, "sway") {
-		t.Errorf("the compositor is not in the evidence:\n%s", d.mode("status").Stdout)
-	}
+	d.eventually("the compositor in the evidence", func() bool { return strings.Contains(d.want(0, "status").Stdout, "sway (PID ") })
 	d.want(0, "request", "compute")
 	d.sees(fsm.Compute)
 }

@@ -71,7 +71,7 @@ func TestTheSameWishAHundredTimesIsOneTransition(t *testing.T) {
 	d.settled(fsm.Compute)
 	begun := 0
 	for _, e := range d.edges() {
-		if strings.HasPrefix(e, "begin ") {
+		if strings.HasPrefix(e, "begin desktop ") {
 			begun++
 		}
 	}

@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/sinks/history"
 	"github.com/modewatch/modewatch/sinks/journal"
-	"github.com/modewatch/modewatch/sinks/notify"
 	"github.com/modewatch/modewatch/sinks/runfiles"
 )
 
@@ -23,14 +21,22 @@ import (
 // last-transition.json and the history, then the snapshot that shows the end.
 type Recorder struct {
 	dirs    runfiles.Dirs
-	history *history.Log
 	journal *journal.Journal
+	writer  writer // Run's alone
 
-	mu      sync.Mutex
-	queue   []fsm.Attempt // ended, not yet written
-	snap    *fsm.Snapshot // the newest, not yet written
-	wake    chan struct{}
-	trouble map[string]bool // causes told, until they are over
+	mu     sync.Mutex
+	posted posted
+	owing  bool // something could not be written yet
+
+	wake  chan struct{}
+	ended chan struct{} // closed when Run has ended
+}
+
+// posted is what the writer has not taken yet.
+type posted struct {
+	ends    []fsm.Attempt
+	snap    *fsm.Snapshot // the newest alone
+	flushes []chan error
 }
 
 // NewRecorder returns a recorder that keeps at most max attempts in the history
@@ -40,27 +46,38 @@ func NewRecorder(dirs runfiles.Dirs, max int, level string) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Recorder{dirs: dirs, history: history.New(dirs.Lib, max), journal: journal.New(journal.Default(os.Stderr), l),
-		wake: make(chan struct{}, 1), trouble: map[string]bool{}}, nil
+	return newRecorder(dirs, max, journal.New(journal.Default(os.Stderr), l)), nil
+}
+
+func newRecorder(dirs runfiles.Dirs, max int, j *journal.Journal) *Recorder {
+	return &Recorder{dirs: dirs, journal: j, wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		writer: writer{dirs: dirs, journal: j, history: history.New(dirs.Lib, max), trouble: map[string]string{}}}
 }
 
 // Publish has s written; of several that come meanwhile only the newest is.
-func (r *Recorder) Publish(s fsm.Snapshot) {
-	r.mu.Lock()
-	r.snap = &s
-	r.mu.Unlock()
-	r.poke()
-}
+func (r *Recorder) Publish(s fsm.Snapshot) { r.post(func(p *posted) { p.snap = &s }) }
 
-// Record tells the journal, and keeps the record of an attempt that ended.
+// Record tells the journal, and keeps the record of an attempt that ended. Any
+// record makes the writer try again what it could not write before.
 func (r *Recorder) Record(rec fsm.Record) {
 	r.journal.Record(rec)
 	if end, ok := rec.(fsm.AttemptEnded); ok {
-		r.mu.Lock()
-		r.queue = append(r.queue, end.Attempt)
-		r.mu.Unlock()
+		r.post(func(p *posted) { p.ends = append(p.ends, end.Attempt) })
+		return
+	}
+	r.mu.Lock()
+	owing := r.owing
+	r.mu.Unlock()
+	if owing {
 		r.poke()
 	}
+}
+
+func (r *Recorder) post(add func(*posted)) {
+	r.mu.Lock()
+	add(&r.posted)
+	r.mu.Unlock()
+	r.poke()
 }
 
 func (r *Recorder) poke() {
@@ -78,18 +95,36 @@ func (r *Recorder) Ahead(i *fsm.Intent) error {
 	return r.dirs.WriteIntent(*i)
 }
 
-// retryAfter is the time until a history that could not be written is tried
-// again.
+// Flush waits until all that was told before is written, or ctx ends. What could
+// not be written, and is still kept, is the error.
+func (r *Recorder) Flush(ctx context.Context) error {
+	done := make(chan error, 1)
+	r.post(func(p *posted) { p.flushes = append(p.flushes, done) })
+	select {
+	case err := <-done:
+		return errors.Join(err, r.journal.Flush(ctx))
+	case <-r.ended:
+		return errors.New("cannot flush the records: their writer has ended")
+	case <-ctx.Done():
+		return fmt.Errorf("cannot flush the records: %w", ctx.Err())
+	}
+}
+
+// retryAfter is the time until what could not be written is tried again, if no
+// record comes before. Nothing waits while all is well.
 const retryAfter = 10 * time.Second
 
-// Run writes until ctx ends, and then what is left.
+// Run writes until ctx ends, and then what is left. The caller ends it after
+// whoever records has ended.
 func (r *Recorder) Run(ctx context.Context) error {
+	defer close(r.ended)
 	telling, stop := context.WithCancel(context.Background())
+	defer stop()
 	told := make(chan error, 1)
 	go func() { told <- r.journal.Run(telling) }()
 	for ctx.Err() == nil {
 		var again <-chan time.Time
-		if !r.write() {
+		if r.write() != nil {
 			again = time.After(retryAfter)
 		}
 		select {
@@ -98,70 +133,24 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	r.write()
+	err := r.write()
 	stop()
-	return errors.Join(<-told, r.left())
+	return errors.Join(err, <-told)
 }
 
-// left is the error of attempts that could not be written to the end.
-func (r *Recorder) left() error {
+// write takes all that was posted, in one piece: the attempts of which the
+// snapshot knows are among it, and are written first.
+func (r *Recorder) write() error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n := len(r.queue); n > 0 {
-		return fmt.Errorf("cannot keep %d attempts in the history", n)
-	}
-	return nil
-}
-
-// write writes what is there and tells whether the history took its part. The
-// snapshot is taken first, so that what it shows as ended is written before it.
-func (r *Recorder) write() bool {
-	r.mu.Lock()
-	snap, ends := r.snap, slices.Clone(r.queue)
-	r.snap = nil
+	p := r.posted
+	r.posted = posted{}
 	r.mu.Unlock()
-	kept := 0
-	for _, a := range ends {
-		r.tell("last-transition", r.dirs.WriteTransition(a))
-		if a.Verdicts != nil {
-			r.tell("last-guards", r.dirs.WriteGuards(a.Ended, a.Verdicts))
-		}
-		if !r.tell("history", r.history.Append(a)) {
-			break
-		}
-		kept++
-	}
+	err := r.writer.write(p)
 	r.mu.Lock()
-	r.queue = r.queue[kept:]
+	r.owing = err != nil
 	r.mu.Unlock()
-	if snap != nil {
-		r.tell("state", r.dirs.WriteState(*snap))
-		r.tell("current", r.dirs.WriteCurrent(current(*snap), snap.At))
-		r.tell("status", notify.Status(*snap))
+	for _, done := range p.flushes {
+		done <- err
 	}
-	return kept == len(ends)
-}
-
-// current is the observed word of section 23.2.
-func current(s fsm.Snapshot) fsm.Mode {
-	switch {
-	case s.Attempt != nil || s.State == fsm.Transitioning:
-		return fsm.Mode(fsm.Transitioning)
-	case s.State == fsm.FailedTransition:
-		return fsm.Mode(fsm.FailedTransition)
-	}
-	return s.Observation.Mode
-}
-
-// tell reports a failed write to the journal, each cause once until it is over.
-func (r *Recorder) tell(what string, err error) bool {
-	if err == nil {
-		delete(r.trouble, what)
-		return true
-	}
-	if !r.trouble[what] {
-		r.trouble[what] = true
-		r.journal.Record(fsm.Note{What: fsm.NoteSource, Text: err.Error(), At: time.Now()})
-	}
-	return false
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,50 +32,6 @@ func (f files) live() (view, bool) {
 		return view{}, false
 	}
 	return view{Snapshot: s, Live: true, Once: byController(h.Who)}, true
-}
-
-// liveState is live for the state word alone, which stands at the head of the
-// snapshot: however long that is, no more of it is read.
-func (f files) liveState() (fsm.State, bool) {
-	h, ok := f.holder()
-	if !ok {
-		return "", false
-	}
-	file, err := os.Open(filepath.Join(f.run, "state.json"))
-	if err != nil {
-		return "", false
-	}
-	defer file.Close()
-	pid, state := head(file)
-	return state, state != "" && pid == h.PID
-}
-
-// head reads the members of a snapshot up to its state. It returns no state if
-// that does not come among the first few, which are all plain values.
-func head(r io.Reader) (pid int, state fsm.State) {
-	dec := json.NewDecoder(r)
-	if _, err := dec.Token(); err != nil { // the opening brace
-		return 0, ""
-	}
-	for range 8 {
-		name, err := dec.Token()
-		if err != nil {
-			return 0, ""
-		}
-		value, err := dec.Token()
-		if err != nil {
-			return 0, ""
-		}
-		switch name {
-		case "pid":
-			n, _ := value.(float64)
-			pid = int(n)
-		case "state":
-			word, _ := value.(string)
-			return pid, fsm.State(word)
-		}
-	}
-	return 0, ""
 }
 
 // holder tells who holds the lock, and false where nobody does.

@@ -21,7 +21,7 @@ type verb struct {
 	min     int    // arguments
 	max     int
 	read    bool // prints a document with --json
-	spec    bool // of the contract of specification section 20
+	spec    int  // its place in the contract of specification section 20, 0: not of it
 	hidden  bool // reached by a link of its own name
 	// flags declares the verb's own flags and returns what runs it.
 	flags func(f *pflag.FlagSet) runner

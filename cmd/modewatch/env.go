@@ -15,11 +15,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Where things are without flags and configuration.
-const (
-	defaultConfig = config.Path
-	usualRunDir   = "/run/mode-controller"
-)
+// defaultConfig is where the configuration is read from without --config.
+const defaultConfig = config.Path
 
 // env is what a command works in: its outputs, its environment and the global
 // flags.

@@ -50,9 +50,11 @@ func newHost(cfg config.Config, e ears) *host {
 		Logins: l.Logins, Inhibitors: l.Inhibitors,
 		Procs: proc.Look,
 		Load:  load.New("/proc").Load, Memory: load.New("/proc").Memory,
-		Inference: inference.New(p.Inference.URL).Probe,
-		Placement: placement.New(cfg.PlacementFile).Read,
-		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Judge,
+		Inference: func(ctx context.Context) ([]fsm.Inference, error) {
+			return inference.Probe(ctx, inference.Running(p, nil))
+		},
+		Placement: func(ctx context.Context) (fsm.Placement, error) { return placement.Read(ctx, cfg.PlacementFile) },
+		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Run,
 	}
 	return h
 }

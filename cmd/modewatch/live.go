@@ -30,7 +30,9 @@ func (l *liveLine) running(r fsm.Running, now time.Time) {
 		l.rewrite(progress(r, now))
 		return
 	}
-	l.once(stepLine(r))
+	if r.Doing != "judging" { // it takes no time worth a line
+		l.once(stepLine(r))
+	}
 }
 
 // queued shows the attempt that runs before ours.

@@ -104,6 +104,8 @@ func progressStep(r fsm.Running) string {
 	switch {
 	case r.Doing == "undo":
 		what = "taking back: " + names{}.doing(r.Op)
+	case r.Doing == "judging":
+		return "judging again before the step: " + names{}.doing(r.Op)
 	case r.Step == 0:
 		what = "looking and judging"
 	default:
@@ -121,7 +123,7 @@ func awaits(r fsm.Running) string {
 	switch {
 	case r.Await == "" || r.Step == 0 || strings.HasPrefix(r.Await, "systemd to take"):
 		return ""
-	case r.Op.Verb == fsm.AwaitRelease, r.Doing == "judging":
+	case r.Op.Verb == fsm.AwaitRelease:
 		return r.Await
 	}
 	return "waiting for " + r.Await

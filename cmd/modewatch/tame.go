@@ -17,10 +17,15 @@ func tame(text string, painted bool) string {
 			b.WriteString(harmless(text))
 			break
 		}
-		n := paintLength(text[i:])
 		b.WriteString(harmless(text[:i]))
-		b.WriteString(text[i : i+n])
-		text = text[i+max(n, 1):]
+		n := paintLength(text[i:])
+		if n > 0 {
+			b.WriteString(text[i : i+n])
+		} else {
+			n = 1
+			b.WriteRune(unicode.ReplacementChar)
+		}
+		text = text[i+n:]
 	}
 	return b.String()
 }

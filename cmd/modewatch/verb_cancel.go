@@ -23,7 +23,7 @@ func runCancel(e env, _ []string) (int, error) {
 	}
 	running := *v.Snapshot.Attempt
 	if running.Phase == fsm.After {
-		e.say("The point of no return is passed: the attempt stops at its next step and what is done stays.")
+		e.say("The point of no return is passed: the attempt is walked back, but a session that has ended does not come back.")
 	}
 	if v.Once {
 		err = e.stop(context.Background(), controllerUnit(running.To))

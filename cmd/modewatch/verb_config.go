@@ -10,6 +10,7 @@ import (
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/internal/config"
+	"github.com/modewatch/modewatch/sinks/runfiles"
 )
 
 // checked is the JSON document of config-check.
@@ -30,7 +31,7 @@ func runConfigCheck(e env, args []string) (int, error) {
 	data, err := os.ReadFile(path)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && (!missing || named) {
-		return 0, misuse("", "cannot read the configuration: %v", err)
+		return 0, misuse("name another file, or none for "+config.Path, "cannot read %s: %v", path, runfiles.Cause(err))
 	}
 	cfg, err := config.Parse(path, data)
 	doc := checked{Schema: fsm.Schema, File: path, Exists: !missing, Valid: err == nil, Errors: lines(err)}

@@ -203,23 +203,50 @@ func guardList(cfg config.Config) []listed {
 	return out
 }
 
-// judgedFor names the transitions before which a guard is judged.
+// judgedFor names the transitions before which a guard is judged: "→ compute"
+// is all that lead there, "compute →" all that leave it.
 func judgedFor(g guards.Guard, p fsm.Policy) string {
-	var pairs []string
+	judged := map[[2]fsm.Mode]bool{}
 	for _, from := range fsm.Modes {
 		for _, to := range fsm.Modes {
-			if from != to && slices.ContainsFunc(entryGuards(from, to, p), func(x guards.Guard) bool { return x.Name == g.Name }) {
-				pairs = append(pairs, fmt.Sprintf("%s → %s", from, to))
-			}
+			judged[[2]fsm.Mode{from, to}] = from != to && slices.ContainsFunc(entryGuards(from, to, p), func(x guards.Guard) bool { return x.Name == g.Name })
 		}
 	}
-	switch len(pairs) {
-	case 0:
+	var parts []string
+	told := map[[2]fsm.Mode]bool{}
+	group := func(text string, pairs ...[2]fsm.Mode) {
+		fresh := false
+		for _, pair := range pairs {
+			if !judged[pair] {
+				return
+			}
+			fresh = fresh || !told[pair]
+		}
+		if !fresh {
+			return
+		}
+		for _, pair := range pairs {
+			told[pair] = true
+		}
+		parts = append(parts, text)
+	}
+	for i, m := range fsm.Modes {
+		a, b := fsm.Modes[(i+1)%3], fsm.Modes[(i+2)%3]
+		group("→ "+string(m), [2]fsm.Mode{a, m}, [2]fsm.Mode{b, m})
+		group(string(m)+" →", [2]fsm.Mode{m, a}, [2]fsm.Mode{m, b})
+	}
+	for _, from := range fsm.Modes {
+		for _, to := range fsm.Modes {
+			group(fmt.Sprintf("%s → %s", from, to), [2]fsm.Mode{from, to})
+		}
+	}
+	switch {
+	case len(parts) == 0:
 		return "right before the host becomes headless"
-	case len(fsm.Modes) * (len(fsm.Modes) - 1):
+	case len(told) == len(fsm.Modes)*(len(fsm.Modes)-1):
 		return "all"
 	}
-	return strings.Join(pairs, ", ")
+	return strings.Join(parts, ", ")
 }
 
 func (p *page) guardList(list []listed) {

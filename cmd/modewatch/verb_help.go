@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -28,10 +29,8 @@ func (e env) usage() error {
 	p.line("Moves this host between desktop, studio-local and compute, only when that is safe.")
 	p.blank()
 	var rows [][]string
-	for _, v := range verbs() {
-		if !v.hidden && (v.spec || !contract) {
-			rows = append(rows, []string{p.strong(strings.TrimSpace(v.name + " " + argsOf(v, contract))), v.summary})
-		}
+	for _, v := range listedVerbs(contract) {
+		rows = append(rows, []string{p.strong(strings.TrimSpace(v.name + " " + argsOf(v, contract))), v.summary})
 	}
 	p.table(rows)
 	p.blank()
@@ -43,8 +42,27 @@ func (e env) usage() error {
 	p.line("Exit codes: 0 done, 10-19 a guard blocks, 20-29 a guard cannot tell, 30 misuse,")
 	p.line("31 force is disabled, 32 not permitted, 40 taken back, 41 out of order,")
 	p.line("42 cancelled, 43 another attempt has the lock, 44 timed out, 1 anything else.")
+	p.blank()
+	p.flags("Flags:", e.globalFlags())
+	p.blank()
 	p.line(e.prog + " help VERB tells more about one verb.")
 	return p.writeTo(e.stdout)
+}
+
+// listedVerbs are the verbs that a person is told of, those of the contract in
+// its order.
+func listedVerbs(contract bool) []verb {
+	out := slices.DeleteFunc(verbs(), func(v verb) bool { return v.hidden || contract && v.spec == 0 })
+	if contract {
+		slices.SortFunc(out, func(a, b verb) int { return a.spec - b.spec })
+	}
+	return out
+}
+
+func (e env) globalFlags() *pflag.FlagSet {
+	f := pflag.NewFlagSet(e.prog, pflag.ContinueOnError)
+	e.globals(f)
+	return f
 }
 
 func argsOf(v verb, contract bool) string {
@@ -71,20 +89,21 @@ func (e env) helpVerb(v verb) error {
 	p.blank()
 	own := pflag.NewFlagSet(v.name, pflag.ContinueOnError)
 	v.flags(own)
-	global := pflag.NewFlagSet(v.name, pflag.ContinueOnError)
-	e.globals(global)
-	p.flags("Flags:", own, v)
-	p.flags("Flags of every verb:", global, v)
+	if v.read {
+		own.AddFlag(e.globalFlags().Lookup("json"))
+	}
+	p.flags("Flags:", own)
+	if own.HasFlags() {
+		p.blank()
+	}
+	p.line(e.prog + " help lists the flags that every verb has.")
 	return p.writeTo(e.stdout)
 }
 
 // flags lists the flags of a set in the order of the alphabet.
-func (p *page) flags(title string, set *pflag.FlagSet, v verb) {
+func (p *page) flags(title string, set *pflag.FlagSet) {
 	var rows [][]string
 	set.VisitAll(func(f *pflag.Flag) {
-		if f.Name == "json" && !v.read {
-			return
-		}
 		value, what := pflag.UnquoteUsage(f)
 		name := strings.TrimSpace("--" + f.Name + " " + value)
 		if f.Shorthand != "" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/modewatch/modewatch/cmd/modewatch/early"
 	"github.com/modewatch/modewatch/fsm"
 )
 
@@ -18,10 +19,10 @@ type stated struct {
 	Degraded []fsm.Deviation `json:"degraded,omitempty"`
 }
 
-// runState prints the state word. While a controller runs this reads two small
-// files and nothing else: no configuration, no bus.
+// runState prints the state word. While a controller runs this reads the heads
+// of two small files and nothing else; package early mostly has answered then.
 func runState(e env, _ []string) (int, error) {
-	if word, ok := (files{run: e.usualDir()}).liveState(); ok && !e.asJSON {
+	if word, ok := early.State(e.usualDir()); ok && !e.asJSON {
 		e.say("%s", word)
 		return 0, nil
 	}

@@ -6,47 +6,45 @@ import "github.com/spf13/pflag"
 // function, so that no command pays for building what it does not use.
 func verbs() []verb {
 	return []verb{
-		{name: "status", summary: "show state, wish, attempt and what is in the way", read: true, spec: true, flags: plain(runStatus),
+		{name: "status", summary: "show state, wish, attempt and what is in the way", read: true, spec: 1, flags: plain(runStatus),
 			long: `Shows what mode this host is in and why that is known, what is wished for and
 by whom, whether both agree, the attempt under way or the last one, and, if the
 wish is not met, what keeps the host from it now.`},
-		{name: "request", args: "MODE", min: 1, max: 1, summary: "wish for a mode and follow the transition to its end", read: true, spec: true, flags: requestVerb,
+		{name: "request", args: "MODE", min: 1, max: 1, summary: "wish for a mode and follow the transition to its end", read: true, spec: 2, flags: requestVerb,
 			long: `Hands the wish to the daemon. Without a daemon mode-controller@MODE.service is
 started, since the attempt may end the session that asks for it. What is under
 way is shown on standard error, the end on standard output. With --json the
 end is the record of the attempt.
 
 Ctrl-C leaves the attempt alone and exits with 130.`},
-		{name: "reconcile", summary: "try again to bring this host to what is wished for", read: true, spec: true, flags: reconcileVerb,
+		{name: "cancel", summary: "take the attempt under way back", read: true, flags: plain(runCancel),
+			long: `Before the point of no return the steps done so far are taken back. After it
+the attempt stops at its next step, and what is done stays.`},
+		{name: "reconcile", summary: "try again to bring this host to what is wished for", read: true, spec: 3, flags: reconcileVerb,
 			long: `Makes a new attempt towards the mode that stands in the file desired, as after
 a refusal whose cause is gone.`},
-		{name: "current", summary: "print the observed mode", read: true, spec: true, flags: plain(runCurrent),
-			long: `Prints desktop, studio-local or compute; transitioning while an attempt is
-under way, failed-transition after one that left the host out of order, unknown
-if the host cannot be read (exit code 1).`},
-		{name: "desired", summary: "print the mode that is wished for", read: true, spec: true, flags: plain(runDesired),
-			long: `Prints what stands in the file desired. Exits with 1 if there is no wish.`},
-		{name: "explain", args: "MODE", min: 1, max: 1, summary: "tell what a mode means on this host", read: true, spec: true, flags: plain(runExplain),
-			long: `Tells the target, services, budgets and owners of a mode, the guards before
-it, where the studio is placed, and what isolating its target would stop now.`},
-		{name: "dry-run", args: "[MODE]", max: 1, summary: "show every step of a transition without doing any", read: true, spec: true, flags: plain(runDryRun),
-			long: `Makes the plan that a request would follow, judges its guards and prints both,
-with what the isolate would stop. Nothing is changed. Without MODE it is about
-the mode that is wished for. Exits as the request would, as far as can be seen.`},
 		{name: "why", args: "[MODE]", max: 1, summary: "tell what keeps this host from a mode, and what to do", read: true, flags: plain(runWhy),
 			long: `Lists each guard that refuses now, the weightiest first, with its cause and
 what can be done about it. Without MODE it is about the mode that is wished
 for. Exits as the request would.`},
-		{name: "force", args: "MODE", min: 1, max: 1, summary: "request a mode past soft guards, where that is enabled", read: true, spec: true, flags: forceVerb,
-			long: `Refused with exit code 31 unless the configuration says force.enabled. Hard
-guards are never passed over.`},
-		{name: "cancel", summary: "take the attempt under way back", read: true, flags: plain(runCancel),
-			long: `Before the point of no return the steps done so far are taken back. After it
-the attempt stops at its next step, and what is done stays.`},
+		{name: "dry-run", args: "[MODE]", max: 1, summary: "show every step of a transition without doing any", read: true, spec: 7, flags: plain(runDryRun),
+			long: `Makes the plan that a request would follow, judges its guards and prints both,
+with what the isolate would stop. Nothing is changed. Without MODE it is about
+the mode that is wished for. Exits as the request would, as far as can be seen.`},
+		{name: "explain", args: "MODE", min: 1, max: 1, summary: "tell what a mode means on this host", read: true, spec: 6, flags: plain(runExplain),
+			long: `Tells the target, services, budgets and owners of a mode, the guards before
+it, where the studio is placed, and what isolating its target would stop now.`},
+		{name: "history", summary: "list the attempts on record", read: true, flags: historyVerb},
 		{name: "state", summary: "print the controller's state, in milliseconds", read: true, flags: plain(runState),
 			long: `Prints boot, desktop, studio-local, compute, transitioning or
 failed-transition. It answers at once, also while a step hangs. Without a
 controller the host is observed.`},
+		{name: "current", summary: "print the observed mode", read: true, spec: 4, flags: plain(runCurrent),
+			long: `Prints desktop, studio-local or compute; transitioning while an attempt is
+under way, failed-transition after one that left the host out of order, unknown
+if the host cannot be read (exit code 1).`},
+		{name: "desired", summary: "print the mode that is wished for", read: true, spec: 5, flags: plain(runDesired),
+			long: `Prints what stands in the file desired. Exits with 1 if there is no wish.`},
 		{name: "observe", summary: "look at the host afresh and tell everything seen", read: true, flags: plain(runObserve),
 			long: `Asks every probe and prints what it found, or why it could not. As root, while
 no controller runs, it also refreshes the file current.`},
@@ -56,9 +54,11 @@ tell. On a terminal it answers in words, elsewhere or with --json with one line
 of JSON. Each guard is also a program of its own name.
 
 Without --to a guard judges the host as it stands, for the mode it watches over.`},
-		{name: "history", summary: "list the attempts on record", read: true, flags: historyVerb},
 		{name: "config-check", args: "[FILE]", max: 1, summary: "tell every error of the configuration, or sum it up", read: true, flags: plain(runConfigCheck),
 			long: `Exits with 30 if the configuration is not valid.`},
+		{name: "force", args: "MODE", min: 1, max: 1, summary: "request a mode past soft guards, where that is enabled", read: true, spec: 8, flags: forceVerb,
+			long: `Refused with exit code 31 unless the configuration says force.enabled. Hard
+guards are never passed over.`},
 		{name: "run", summary: "be the daemon", flags: plain(func(e env, _ []string) (int, error) { return runDaemon(e), nil }),
 			long: `Started by modewatch.service.`},
 		{name: "version", summary: "print the version and what it was built from", read: true, flags: plain(runVersion)},

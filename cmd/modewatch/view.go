@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/modewatch/modewatch/cmd/modewatch/early"
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/internal/config"
 	"github.com/modewatch/modewatch/sinks/runfiles"
@@ -80,7 +81,7 @@ func (e env) usualDir() string {
 	if e.runDir == "" && e.configFile != defaultConfig {
 		return "/nonexistent"
 	}
-	return cmp.Or(e.runDir, usualRunDir)
+	return cmp.Or(e.runDir, early.RunDir)
 }
 
 // see returns what a running controller says, else what is observed.

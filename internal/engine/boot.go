@@ -92,7 +92,7 @@ func (l *loop) resume(o fsm.Observation) {
 
 // back takes back the steps of an interrupted attempt, if any can be.
 func (l *loop) back(in *fsm.Intent, o fsm.Observation) {
-	plan := fsm.Plan{Kind: fsm.WalkBack, From: o.Mode, To: in.Plan.From, Steps: in.Plan.Undo(in.Step), Stops: in.Plan.Stops}
+	plan := fsm.Plan{Kind: fsm.WalkBack, From: o.Mode, To: in.Plan.From, Steps: in.Plan.Undo(in.Step)}
 	if plan.Empty() {
 		l.clear()
 		l.leaveBoot(&o)

@@ -38,7 +38,7 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 	ok := true
 	forward := a.plan
 	defer func() { a.plan = forward }()
-	a.plan = fsm.Plan{Kind: fsm.WalkBack, From: forward.To, To: forward.From, Steps: steps, Stops: forward.Stops}
+	a.plan = fsm.Plan{Kind: fsm.WalkBack, From: forward.To, To: forward.From, Steps: steps}
 	for i := range steps {
 		s := &steps[i]
 		if a.holds(*s) {

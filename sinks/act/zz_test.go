@@ -13,13 +13,13 @@ func TestZZ(t *testing.T) {
 	for range 8 {
 		id := logIn(t, "/bin/sleep 600")
 		t0 := time.Now()
-		a.lookSession(ctx, id)
+		s0, _ := a.lookSession(ctx, id)
 		t1 := time.Now()
 		removed, un, _ := a.watchRemoval(ctx, id)
 		t2 := time.Now()
-		a.terminate(ctx, session{id: id, state: "active"})
+		terr := a.terminate(ctx, session{id: id, state: "active"})
 		t3 := time.Now()
-		<-removed
+		select { case <-removed: case <-time.After(3*time.Second): s, e := a.lookSession(ctx,id); t.Log("STUCK", s0, terr, s, e) }
 		t4 := time.Now()
 		s, _ := a.lookSession(ctx, id)
 		t5 := time.Now()

@@ -79,11 +79,11 @@ func TestMessages(t *testing.T) {
 func TestStatusIsSentWhenItChanges(t *testing.T) {
 	next := listen(t)
 	for _, state := range []fsm.State{"one", "one", "two", "two", "one"} {
-		if err := Status(fsm.Snapshot{State: state, Since: noon, At: noon}); err != nil {
+		if err := Status(fsm.Snapshot{State: state, Since: noon, At: noon, Observation: fsm.Observation{Mode: fsm.Desktop}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []string{"STATUS=one since 12:00", "STATUS=two since 12:00", "STATUS=one since 12:00"} {
+	for _, want := range []string{"STATUS=one since 12:00, desktop is observed", "STATUS=two since 12:00, desktop is observed", "STATUS=one since 12:00, desktop is observed"} {
 		if got := next(); got != want {
 			t.Errorf("said %q, want %q", got, want)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -32,8 +31,9 @@ func (d Dirs) ReadState() (fsm.Snapshot, error) {
 	return s, err
 }
 
-// WriteCurrent sets the word of the file current and its time to that of the
-// observation. The file is replaced only if the word changes (D19).
+// WriteCurrent sets the word of the file current, a mode's or that of a state in
+// no mode, and its time to that of the observation. The file is replaced only if
+// the word changes (D19). The word holds only while Alive.
 func (d Dirs) WriteCurrent(m fsm.Mode, at time.Time) error {
 	path := d.run(currentName)
 	word := []byte(string(m) + "\n")
@@ -46,26 +46,6 @@ func (d Dirs) WriteCurrent(m fsm.Mode, at time.Time) error {
 		return fmt.Errorf("cannot set the time of %s: %w", path, Cause(err))
 	}
 	return nil
-}
-
-// ReadCurrent returns the word of the file current and when it was observed.
-// What it says holds only while Alive.
-func (d Dirs) ReadCurrent() (fsm.Mode, time.Time, error) {
-	path := d.run(currentName)
-	data, err := readFile(path)
-	if err != nil {
-		return fsm.Unknown, time.Time{}, fmt.Errorf("cannot read %s: %w", path, Cause(err))
-	}
-	word := strings.TrimSpace(string(data))
-	m, ok := fsm.ParseMode(word)
-	if !ok && word != string(fsm.Unknown) {
-		return fsm.Unknown, time.Time{}, fmt.Errorf("cannot read %s: %.40q is no mode", path, word)
-	}
-	info, err := os.Lstat(path)
-	if err != nil {
-		return fsm.Unknown, time.Time{}, fmt.Errorf("cannot read %s: %w", path, Cause(err))
-	}
-	return m, info.ModTime(), nil
 }
 
 // WriteTransition replaces last-transition.json.

@@ -45,9 +45,18 @@ func New(b *bus.Bus, p fsm.Policy, hint func(fsm.Subject), down func(bool)) *Log
 	return l
 }
 
+// lookAgain is when a new session is looked at again: a compositor that is
+// started from a console comes after its session, and logind does not tell.
+var lookAgain = []time.Duration{2 * time.Second, 10 * time.Second}
+
 func (l *Logind) signal(s *dbus.Signal) {
 	switch s.Name {
-	case managerFace + ".SessionNew", managerFace + ".SessionRemoved", managerFace + ".UserNew", managerFace + ".UserRemoved":
+	case managerFace + ".SessionNew":
+		l.hint(fsm.AboutSessions)
+		for _, d := range lookAgain {
+			time.AfterFunc(d, func() { l.hint(fsm.AboutSessions) })
+		}
+	case managerFace + ".SessionRemoved", managerFace + ".UserNew", managerFace + ".UserRemoved":
 		l.hint(fsm.AboutSessions)
 	case managerFace + ".PrepareForShutdown":
 		if len(s.Body) > 0 && l.down != nil {

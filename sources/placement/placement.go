@@ -1,5 +1,6 @@
-// Package placement reads where the capabilities of this host live
-// (specification sections 4.2, 19.7 and 21.2).
+// Package placement reads capability-placement.json: where the capabilities of
+// the host live (specification sections 4.2, 19.7 and 21.2). The file is made by
+// the configuration, not at run time, and may be a link to it.
 package placement
 
 import (
@@ -14,58 +15,54 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// maxSize bounds the file, which has a handful of keys.
-const maxSize = 64 << 10
-
-// The placements of the studio capability.
+// The placements of the studio capability (section 4.2).
 const (
 	Local    = "local"
 	External = "external-mac-mini"
 )
 
-// File is capability-placement.json. Use New.
-type File struct{ path string }
+const maxSize = 64 << 10
 
-// New returns the source of one file.
-func New(path string) *File { return &File{path} }
-
-// Read returns the placement. A file that is missing or says something unknown
-// is an error: where the studio is cannot be told then.
-func (f *File) Read(context.Context) (fsm.Placement, error) {
-	p, err := f.read()
+// Read returns the placement in the file at path. A file that is missing, that
+// cannot be read or says something unknown is an error: cannot tell.
+func Read(_ context.Context, path string) (fsm.Placement, error) {
+	data, err := content(path)
 	if err != nil {
-		return p, fmt.Errorf("cannot read the placement of the capabilities from %s: %w", f.path, err)
-	}
-	return p, nil
-}
-
-func (f *File) read() (fsm.Placement, error) {
-	var p fsm.Placement
-	file, err := os.OpenFile(f.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return p, err.(*os.PathError).Err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	switch {
-	case err != nil:
-		return p, err
-	case len(data) > maxSize:
-		return p, fmt.Errorf("it is larger than %d bytes", maxSize)
+		return fsm.Placement{}, fmt.Errorf("cannot read the capability placement: %w", err)
 	}
 	var doc struct {
 		Schema int    `json:"schema"`
 		Studio string `json:"studio"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return p, fmt.Errorf("it is not valid JSON: %w", err)
+		return fsm.Placement{}, fmt.Errorf("cannot read the capability placement in %s: %w", path, err)
 	}
-	switch {
-	case doc.Schema != fsm.Schema:
-		return p, fmt.Errorf("its schema is %d, not %d", doc.Schema, fsm.Schema)
-	case doc.Studio != Local && doc.Studio != External:
-		return p, fmt.Errorf("studio is %q, neither %q nor %q", doc.Studio, Local, External)
+	if doc.Schema != fsm.Schema {
+		return fsm.Placement{}, fmt.Errorf("cannot read the capability placement in %s: \"schema\" is %d, want %d", path, doc.Schema, fsm.Schema)
 	}
-	p.Studio = doc.Studio
-	return p, nil
+	if doc.Studio != Local && doc.Studio != External {
+		return fsm.Placement{}, fmt.Errorf("cannot read the capability placement in %s: \"studio\" is %q, want %q or %q", path, doc.Studio, Local, External)
+	}
+	return fsm.Placement{Studio: doc.Studio}, nil
+}
+
+// content reads a regular file, through links, without ever blocking.
+func content(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err == nil && len(data) > maxSize {
+		err = fmt.Errorf("%s holds more than %d bytes", path, maxSize)
+	}
+	return data, err
 }

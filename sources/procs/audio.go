@@ -24,7 +24,10 @@ func (t *table) audio(p fsm.AudioPolicy) (fsm.Audio, error) {
 			out.Users = append(out.Users, fsm.AudioUse{PID: pid, UID: t.owner(pid), Comm: comm, How: how})
 		}
 	}
-	nodes := compile(p.Nodes)
+	nodes, err := compile(p.Nodes)
+	if err != nil {
+		return fsm.Audio{}, err
+	}
 	for _, pr := range t.procs {
 		if name := pr.known(p.Processes); name != "" {
 			use(pr.pid, pr.comm, "configured process "+name)

@@ -172,6 +172,11 @@ func TestGPUPresent(t *testing.T) {
 	if _, err := newTree(t).source(p).GPU(context.Background()); err == nil {
 		t.Error("no error for a bad pattern")
 	}
+	p = policy()
+	p.Audio.Nodes = []string{"/dev/snd/[pcm"}
+	if _, err := newTree(t).source(p).Audio(context.Background()); err == nil {
+		t.Error("no error for a bad audio pattern")
+	}
 }
 
 func TestAudioUsers(t *testing.T) {

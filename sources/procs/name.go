@@ -1,6 +1,7 @@
 package procs
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 )
@@ -55,16 +56,20 @@ type pattern struct{ glob, prefix string }
 
 type patterns []pattern
 
-func compile(globs []string) patterns {
+// compile refuses a malformed pattern: it would never match and so hide holders.
+func compile(globs []string) (patterns, error) {
 	var out patterns
 	for _, g := range globs {
+		if _, err := filepath.Match(g, ""); err != nil {
+			return nil, fmt.Errorf("cannot look for device nodes %q: %w", g, err)
+		}
 		end := strings.IndexAny(g, `*?[\`)
 		if end < 0 {
 			end = len(g)
 		}
 		out = append(out, pattern{glob: g, prefix: g[:end]})
 	}
-	return out
+	return out, nil
 }
 
 // could tells cheaply whether path may match.

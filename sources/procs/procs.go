@@ -36,15 +36,7 @@ const Subjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs
 func (p *Procs) Look(ctx context.Context, about fsm.Subject) fsm.Facts {
 	var out fsm.Facts
 	policy := p.Policy()
-	names := about&(fsm.AboutAudio|fsm.AboutJobs) != 0
-	var nodes []string
-	if about&fsm.AboutGPU != 0 {
-		nodes = append(nodes, gpuNodes(policy.GPU)...)
-	}
-	if about&fsm.AboutAudio != 0 {
-		nodes = append(nodes, policy.Audio.Nodes...)
-	}
-	t, err := scan(ctx, p.Root, wanted{compile(nodes), names})
+	t, err := scan(ctx, p.Root, want(about, policy))
 	if err == nil {
 		defer t.close()
 	}
@@ -58,6 +50,18 @@ func (p *Procs) Look(ctx context.Context, about fsm.Subject) fsm.Facts {
 		out.Jobs = read(err, func() ([]fsm.UserJob, error) { return t.jobs(policy.Jobs), nil })
 	}
 	return out
+}
+
+// want is what the questions need of the pass.
+func want(about fsm.Subject, p fsm.Policy) wanted {
+	w := wanted{names: about&(fsm.AboutAudio|fsm.AboutJobs) != 0}
+	if about&fsm.AboutGPU != 0 {
+		w.globs = append(w.globs, gpuNodes(p.GPU)...)
+	}
+	if about&fsm.AboutAudio != 0 {
+		w.globs = append(w.globs, p.Audio.Nodes...)
+	}
+	return w
 }
 
 func read[T any](err error, answer func() (T, error)) fsm.Reading[T] {
@@ -118,12 +122,15 @@ func CallerSelf() fsm.Caller {
 func gpuNodes(p fsm.GPUPolicy) []string { return slices.Concat(p.Display, p.AI) }
 
 func (t *table) gpu(p fsm.GPUPolicy) (fsm.GPU, error) {
-	present, err := existing(gpuNodes(p))
+	all, err := compile(gpuNodes(p))
 	if err != nil {
 		return fsm.GPU{}, err
 	}
-	out := fsm.GPU{Present: present}
-	all, display := compile(gpuNodes(p)), compile(p.Display)
+	display, err := compile(p.Display)
+	if err != nil {
+		return fsm.GPU{}, err
+	}
+	out := fsm.GPU{Present: existing(gpuNodes(p))}
 	for _, pr := range t.procs {
 		for _, node := range pr.nodes {
 			if !all.match(node) {
@@ -140,15 +147,12 @@ func (t *table) gpu(p fsm.GPUPolicy) (fsm.GPU, error) {
 }
 
 // existing lists the device nodes that match any of the patterns.
-func existing(patterns []string) ([]string, error) {
+func existing(patterns []string) []string {
 	var out []string
 	for _, pattern := range patterns {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return nil, fmt.Errorf("cannot look for the device nodes %q: %w", pattern, err)
-		}
+		found, _ := filepath.Glob(pattern) // compile has checked the pattern
 		out = append(out, found...)
 	}
 	slices.Sort(out)
-	return slices.Compact(out), nil
+	return slices.Compact(out)
 }

@@ -36,7 +36,7 @@ type table struct {
 // wanted is what a pass looks for: holders of nodes, and names of all or only
 // of the holders.
 type wanted struct {
-	nodes patterns
+	globs []string
 	names bool
 }
 
@@ -53,18 +53,22 @@ func (t *table) close() { unix.Close(t.fd) }
 // scan reads all processes, and which of them hold wanted nodes. Nearly all of
 // its time is system calls, four a process and one an open file.
 func scan(ctx context.Context, root string, want wanted) (*table, error) {
+	nodes, err := compile(want.globs)
+	if err != nil {
+		return nil, err
+	}
 	t, err := open(root)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.fill(ctx, want); err != nil {
+	if err := t.fill(ctx, nodes, want.names); err != nil {
 		t.close()
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *table) fill(ctx context.Context, want wanted) error {
+func (t *table) fill(ctx context.Context, nodes patterns, all bool) error {
 	names, err := t.list(t.fd)
 	if err != nil {
 		return fmt.Errorf("cannot list %s: %w", t.root, err)
@@ -81,7 +85,7 @@ func (t *table) fill(ctx context.Context, want wanted) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cannot look at all processes: %w", err)
 		}
-		p, err := t.process(pid, name, want)
+		p, err := t.process(pid, name, nodes, all)
 		if err != nil {
 			return fmt.Errorf("cannot look into process %d: %w", pid, err)
 		}
@@ -92,9 +96,9 @@ func (t *table) fill(ctx context.Context, want wanted) error {
 	return nil
 }
 
-// process reads one process; the zero proc stands for one that is gone
-// meanwhile or is none that counts.
-func (t *table) process(pid int, name string, want wanted) (proc, error) {
+// process reads one process, its executable if all are wanted or it holds a node.
+// The zero proc stands for one that is gone meanwhile or is none that counts.
+func (t *table) process(pid int, name string, nodes patterns, all bool) (proc, error) {
 	data, err := t.read(name + "/stat")
 	if gone(err) {
 		return proc{}, nil
@@ -110,12 +114,12 @@ func (t *table) process(pid int, name string, want wanted) (proc, error) {
 		return proc{}, nil
 	}
 	p := proc{pid: pid, ppid: st.ppid, comm: st.comm, noHup: st.noHup}
-	if len(want.nodes) > 0 {
-		if p.nodes, err = t.nodes(name, st, want.nodes); err != nil {
+	if len(nodes) > 0 {
+		if p.nodes, err = t.nodes(name, st, nodes); err != nil {
 			return proc{}, fmt.Errorf("(%s): %w", p.comm, err)
 		}
 	}
-	if want.names || len(p.nodes) > 0 {
+	if all || len(p.nodes) > 0 {
 		p.exe = t.exe(name)
 	}
 	return p, nil

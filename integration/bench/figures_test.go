@@ -1,0 +1,201 @@
+// Package bench measures modewatch on a real systemd, each figure beside its
+// floor, which is measured in the same run and in the same container. make bench
+// takes the figures in full and holds them to their budgets; without -full this
+// is a shorter run of the same, in which only a gross excess of a time fails.
+package bench
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/modewatch/modewatch/integration/desk"
+	"github.com/modewatch/modewatch/integration/lab"
+)
+
+var full = flag.Bool("full", false, "take the figures in full, up to 20 minutes, and hold them to their budgets")
+
+// gross is how many times its budget a time may take in a short run, beside
+// whatever else the machine does.
+const gross = 5
+
+// TestFigures takes all figures and writes them to out/figures.md, or, of a short
+// run, to out/figures-short.md.
+func TestFigures(t *testing.T) {
+	lab.Need(t)
+	r := &report{}
+	t.Run("taken", func(t *testing.T) {
+		for _, part := range []struct {
+			name string
+			take func(*testing.T, *report)
+		}{{"at rest", atRest}, {"at work", atWork}} {
+			t.Run(part.name, func(t *testing.T) {
+				if !*full {
+					t.Parallel() // a short run has no time for one after the other
+				}
+				part.take(t, r)
+			})
+		}
+	})
+	r.judge(t)
+	r.write(t)
+}
+
+// kind says what of a figure is held to its budget.
+type kind string
+
+const (
+	value      kind = "value"
+	difference kind = "difference" // value − floor
+	ratio      kind = "ratio"      // value / floor
+)
+
+// none stands for a floor or a budget that a figure does not have.
+var none = math.NaN()
+
+// figure is one measured number beside its floor.
+type figure struct {
+	name         string
+	unit         string
+	value, floor float64
+	judged       kind
+	budget       float64
+	exact        bool   // not a matter of timing: must hold in a short run, too
+	doubtful     string // why it says little, in a short run
+	note         string
+}
+
+// result is the number that the budget bounds.
+func (f figure) result() float64 {
+	switch f.judged {
+	case difference:
+		return f.value - f.floor
+	case ratio:
+		return f.value / f.floor
+	}
+	return f.value
+}
+
+// verdict is ok, over, or – without a budget – nothing.
+func (f figure) verdict() string {
+	switch {
+	case math.IsNaN(f.budget):
+		return ""
+	case f.doubtful != "":
+		return "doubtful: " + f.doubtful
+	case f.result() <= f.budget:
+		return "ok"
+	}
+	return "over"
+}
+
+// fails tells whether the figure is a failure of this run.
+func (f figure) fails() bool {
+	bound := f.budget
+	if !*full && !f.exact {
+		bound *= gross
+	}
+	return !math.IsNaN(f.budget) && f.doubtful == "" && !(f.result() <= bound) // NaN fails
+}
+
+func (f figure) columns() []string {
+	judged := ""
+	if f.judged != value {
+		judged = fmt.Sprintf("%s %s", f.judged, number(f.result()))
+	}
+	budget := ""
+	if !math.IsNaN(f.budget) {
+		budget = "≤ " + number(f.budget)
+	}
+	name := f.name
+	if f.note != "" {
+		name += " (" + f.note + ")"
+	}
+	return []string{name, f.unit, number(f.value), number(f.floor), judged, budget, f.verdict()}
+}
+
+func number(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "–"
+	case v == math.Trunc(v):
+		return fmt.Sprintf("%.0f", v)
+	case math.Abs(v) >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// report collects the figures of one run.
+type report struct {
+	mu      sync.Mutex
+	figures []figure
+	machine string // what it was measured on
+}
+
+func (r *report) add(f figure) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.figures = append(r.figures, f)
+}
+
+// on tells where the figures were taken.
+func (r *report) on(m *lab.Machine, t *testing.T) {
+	kernel := m.Must(t, "uname", "-r")
+	systemd, _, _ := strings.Cut(m.Must(t, "systemctl", "--version"), " (")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.machine = fmt.Sprintf("%s in a container, Linux %s, %d CPUs, %s", systemd, kernel, runtime.NumCPU(), runtime.Version())
+}
+
+// judge prints every figure, and fails for those that are a failure.
+func (r *report) judge(t *testing.T) {
+	for _, f := range r.figures {
+		c := f.columns()
+		t.Logf("figure: %s: %s %s, floor %s, %s, budget %s, %s", c[0], c[2], c[1], c[3], or(c[4], "as it is"), or(c[5], "none"), or(c[6], "told only"))
+		if f.fails() {
+			t.Errorf("over its budget: %s is %s, which may be %s", f.name, or(c[4], c[2]), c[5])
+		}
+	}
+}
+
+func or(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// write puts the table where it can be published from.
+func (r *report) write(t *testing.T) {
+	root, err := desk.Module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(root, "out", "figures-short.md")
+	if *full {
+		name = filepath.Join(root, "out", "figures.md")
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(r.markdown()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured on %s.\n\n", r.machine)
+	b.WriteString("| figure | unit | modewatch | floor | judged | budget | |\n| --- | --- | ---: | ---: | --- | --- | --- |\n")
+	for _, f := range r.figures {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(f.columns(), " | "))
+	}
+	return b.String()
+}

@@ -1,0 +1,89 @@
+// Command floor is what the bench holds the daemon against: it makes the bare
+// calls of a plan on systemd and logind, in the plan's order, and waits until each
+// has taken effect. It judges nothing, observes nothing besides, keeps no record.
+//
+//	floor transitions        a job a line on stdin, {"to": MODE, "ops": [...]}; for
+//	                         each the nanoseconds it took, on stdout
+//	floor watch FILE         for each write to FILE the time at which it was read,
+//	                         in nanoseconds since 1970
+//
+// Its connections stand before the first job, as the daemon's do.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/config"
+)
+
+// jobTime bounds one job.
+const jobTime = time.Minute
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "floor:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "transitions":
+		return transitions(os.Stdin, os.Stdout)
+	case len(args) == 2 && args[0] == "watch":
+		return watch(args[1], os.Stdout)
+	}
+	return errors.New("usage: floor transitions | floor watch FILE")
+}
+
+// asked is one job.
+type asked struct {
+	To  fsm.Mode `json:"to"`
+	Ops []fsm.Op `json:"ops"`
+}
+
+// transitions does the jobs of in until it ends. It says "ready" first.
+func transitions(in io.Reader, out io.Writer) error {
+	cfg, err := config.Load(config.Path)
+	if err != nil {
+		return err
+	}
+	h, err := newHost(cfg.Policy)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "ready")
+	for lines := json.NewDecoder(in); ; {
+		var job asked
+		if err := lines.Decode(&job); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("cannot read the job: %w", err)
+		}
+		took, err := h.transition(job.Ops)
+		if err != nil {
+			return fmt.Errorf("cannot move to %s: %w", job.To, err)
+		}
+		fmt.Fprintln(out, took.Nanoseconds())
+	}
+}
+
+// transition does the operations and returns what they took.
+func (h *host) transition(ops []fsm.Op) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), jobTime)
+	defer cancel()
+	began := time.Now()
+	for _, op := range ops {
+		if err := h.do(ctx, op); err != nil {
+			return 0, fmt.Errorf("%s: %w", op, err)
+		}
+	}
+	return time.Since(began), nil
+}

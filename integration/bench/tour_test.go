@@ -1,0 +1,272 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// tour visits every ordered pair of modes once, from desktop back to desktop.
+var tour = []fsm.Mode{fsm.StudioLocal, fsm.Desktop, fsm.Compute, fsm.StudioLocal, fsm.Compute, fsm.Desktop}
+
+// sample is one transition, in milliseconds.
+type sample struct {
+	wall  float64 // begun to ended, without looking
+	look  float64 // observing and judging
+	whole float64 // from the write to the record's end
+	begun float64 // from the write to the attempt's begin
+	cpu   float64
+	ops   []fsm.Op
+}
+
+// pair is one ordered pair of modes with its samples.
+type pair struct {
+	from, to    fsm.Mode
+	ours, floor []sample
+}
+
+func (p pair) String() string { return string(p.from) + " → " + string(p.to) }
+
+// round makes one tour by way and adds its samples to the pairs.
+func (m *machine) round(pairs []pair, way func(fsm.Mode) sample, of func(*pair) *[]sample) {
+	m.t.Helper()
+	for i := range pairs {
+		p := &pairs[i]
+		list := of(p)
+		*list = append(*list, way(p.to))
+		if p.from == fsm.Compute {
+			m.login() // compute ended alice's session
+		}
+	}
+}
+
+func newPairs() []pair {
+	var pairs []pair
+	from := fsm.Desktop
+	for _, to := range tour {
+		pairs = append(pairs, pair{from: from, to: to})
+		from = to
+	}
+	return pairs
+}
+
+func ofOurs(p *pair) *[]sample  { return &p.ours }
+func ofFloor(p *pair) *[]sample { return &p.floor }
+
+// byDaemon has the daemon make a transition.
+func (m *machine) byDaemon(to fsm.Mode) sample {
+	m.t.Helper()
+	before := m.daemon.settle()
+	at := m.write(desiredFile, string(to))
+	a := m.ended(to, at)
+	if a.Outcome != fsm.Reached {
+		m.t.Fatalf("the transition to %s ended %s: %s\n%s", to, a.Outcome, a.Cause, m.story())
+	}
+	m.rests(fsm.Resting(to))
+	s := sample{
+		wall: ms(a.Ended.Sub(a.Begun) - a.Looked), look: ms(a.Looked),
+		whole: ms(a.Ended.Sub(at)), begun: ms(a.Begun.Sub(at)), cpu: ms(m.daemon.settle() - before),
+	}
+	for _, step := range a.Steps {
+		s.ops = append(s.ops, step.Op)
+	}
+	return s
+}
+
+// floor is the floor program, running in the machine.
+type floor struct {
+	*machine
+	process
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// startFloor starts the floor program; it ends with the test.
+func (m *machine) startFloor(args ...string) *floor {
+	m.t.Helper()
+	// The shell tells the pid, which is the program's own after exec.
+	cmd := m.Command(m.t.Context(), append([]string{"sh", "-c", `echo $$; exec bench-floor "$@"`, "floor"}, args...)...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var trouble strings.Builder
+	cmd.Stderr = &trouble
+	if err := m.StartCommand(cmd); err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Cancel() // watch has no other end
+		_ = cmd.Wait()
+		if m.t.Failed() && trouble.Len() > 0 {
+			m.t.Log(trouble.String())
+		}
+	})
+	f := &floor{machine: m, in: in, out: bufio.NewReader(out)}
+	pid, err := strconv.Atoi(f.line())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if ready := f.line(); ready != "ready" {
+		m.t.Fatalf("the floor says %q", ready)
+	}
+	f.process = m.process(pid)
+	return f
+}
+
+// line reads a line from the floor.
+func (f *floor) line() string {
+	f.machine.t.Helper()
+	text, err := f.out.ReadString('\n')
+	if err != nil {
+		f.machine.t.Fatalf("the floor ended: %v", err)
+	}
+	return strings.TrimSpace(text)
+}
+
+// transition has the floor make a transition: the bare calls of the plan that
+// modewatch would follow now.
+func (f *floor) transition(to fsm.Mode) sample {
+	f.machine.t.Helper()
+	s := sample{ops: f.plan(to)}
+	job, err := json.Marshal(map[string]any{"to": to, "ops": s.ops})
+	if err != nil {
+		f.machine.t.Fatal(err)
+	}
+	before := f.settle()
+	if _, err := f.in.Write(append(job, '\n')); err != nil {
+		f.machine.t.Fatal(err)
+	}
+	took, err := strconv.ParseInt(f.line(), 10, 64)
+	if err != nil {
+		f.machine.t.Fatal(err)
+	}
+	s.wall, s.cpu = ms(time.Duration(took)), ms(f.settle()-before)
+	return s
+}
+
+// plan asks for the plan without a word to the daemon.
+func (f *floor) plan(to fsm.Mode) (ops []fsm.Op) {
+	f.machine.t.Helper()
+	r, err := f.Run(f.machine.t.Context(), "modewatch", "dry-run", string(to), "--json")
+	if err != nil {
+		f.machine.t.Fatal(err)
+	}
+	var doc struct{ Plan fsm.Plan }
+	if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil || r.Code != 0 {
+		f.machine.t.Fatalf("dry-run %s: exit %d, %v\n%s%s", to, r.Code, err, r.Stdout, r.Stderr)
+	}
+	for _, s := range doc.Plan.Steps {
+		ops = append(ops, s.Op)
+	}
+	return ops
+}
+
+// tours makes rounds of the daemon and of the floor in turns. The daemon is held
+// still while the floor works, and finds everything as it was afterwards.
+func (m *machine) tours(rounds int) []pair {
+	m.t.Helper()
+	pairs, f := newPairs(), m.startFloor("transitions")
+	for range rounds {
+		m.round(pairs, m.byDaemon, ofOurs)
+		m.daemon.settle()
+		m.signal(syscall.SIGSTOP)
+		m.round(pairs, f.transition, ofFloor)
+		m.signal(syscall.SIGCONT)
+		m.daemon.settle()
+		m.rests(fsm.AtDesktop)
+	}
+	return pairs
+}
+
+func (m *machine) signal(s syscall.Signal) {
+	m.t.Helper()
+	if err := m.KillPID(m.t.Context(), m.daemon.pid, s); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// transitions are the figures of the six transitions.
+func transitions(t *testing.T, r *report, pairs []pair) {
+	t.Helper()
+	for _, p := range pairs {
+		same(t, p)
+		r.add(figure{name: p.String() + ", over the bare calls", unit: "ms", judged: difference, budget: 10,
+			value: median(p.ours, sample.ofWall), floor: median(p.floor, sample.ofWall)})
+	}
+	for _, p := range pairs {
+		r.add(figure{name: p.String() + ", CPU of all", unit: "ms", judged: difference, budget: 15,
+			value: median(p.ours, sample.ofCPU), floor: median(p.floor, sample.ofCPU)})
+	}
+	for _, p := range pairs {
+		r.add(figure{name: p.String() + ", observing and judging", unit: "ms", judged: value, budget: 100, floor: none,
+			value: median(p.ours, sample.ofLook), note: "aim 30"})
+	}
+	for _, p := range pairs {
+		r.add(figure{name: p.String() + ", from the write to the end", unit: "ms", judged: difference, budget: none,
+			value: median(p.ours, sample.ofWhole), floor: median(p.floor, sample.ofWall)})
+	}
+}
+
+// same wants both to have done the same operations in the same order.
+func same(t *testing.T, p pair) {
+	t.Helper()
+	for i := range p.floor {
+		ours, bare := verbs(p.ours[i].ops), verbs(p.floor[i].ops)
+		if len(bare) == 0 || !slices.Equal(ours, bare) {
+			t.Errorf("%s is no comparison: the daemon did %v, the floor %v", p, ours, bare)
+		}
+	}
+}
+
+// verbs are the operations without the ids of sessions, which differ.
+func verbs(ops []fsm.Op) (out []string) {
+	for _, op := range ops {
+		if op.Verb == fsm.EndSession {
+			op.Arg = "alice's"
+		}
+		out = append(out, fmt.Sprint(op))
+	}
+	return out
+}
+
+func (s sample) ofWall() float64  { return s.wall }
+func (s sample) ofLook() float64  { return s.look }
+func (s sample) ofWhole() float64 { return s.whole }
+func (s sample) ofBegun() float64 { return s.begun }
+func (s sample) ofCPU() float64   { return s.cpu }
+
+func median(list []sample, of func(sample) float64) float64 { return quantile(column(list, of), 0.5) }
+
+func column(list []sample, of func(sample) float64) (out []float64) {
+	for _, s := range list {
+		out = append(out, of(s))
+	}
+	return out
+}
+
+// quantile is the smallest value that at least q of all do not exceed.
+func quantile(list []float64, q float64) float64 {
+	if len(list) == 0 {
+		return none
+	}
+	sorted := slices.Sorted(slices.Values(list))
+	n := int(float64(len(sorted)) * q)
+	return sorted[min(n, len(sorted)-1)]
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
