@@ -21,8 +21,10 @@ func PlanFor(o Observation, to Mode, f Facts, p Policy) (Plan, error) {
 		b.stopAI(StudioLocal)
 		b.budgets(StudioLocal)
 		b.overlayOn()
+		b.letLogin()
 	case [2]Mode{StudioLocal, Desktop}:
 		b.studioToDesktop()
+		b.letLogin()
 		b.startAI(Desktop)
 	case [2]Mode{Desktop, Compute}:
 		b.toCompute(false)

@@ -101,10 +101,10 @@ func TestTheJournalTellsEachEdgeOnce(t *testing.T) {
 
 func TestStateAnswersWhileAStepHangs(t *testing.T) {
 	t.Parallel()
-	// A unit that takes a minute to stop keeps the isolate waiting.
+	// A unit that takes seconds to stop keeps the isolate waiting.
 	d := newDesk(t, setup{files: map[string]string{"/etc/systemd/system/slow.service": `[Service]
 ExecStart=/bin/sh -c "trap '' TERM; while :; do sleep 1; done"
-TimeoutStopSec=60
+TimeoutStopSec=8
 [Install]
 WantedBy=graphical.target
 `}, enable: []string{"slow.service"}})

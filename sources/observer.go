@@ -15,27 +15,27 @@ import (
 
 // Observer has one function for each probe. A probe that is nil is not built in
 // or not configured: its subject cannot be told. Its zero value is not of use
-// without Deadline.
+// without Within.
 type Observer struct {
-	// Deadline is the bound of a whole look, asked at each (fsm.Deadlines.Observe).
-	Deadline func() time.Duration
+	// Within bounds a whole look (fsm.Deadlines.Observe).
+	Within time.Duration
 
 	Host     func(context.Context) (fsm.Host, error)
 	Units    func(ctx context.Context, extra []string) (map[string]fsm.Unit, error)
 	Logins   func(context.Context) (fsm.Logins, error)
 	StopSets func(ctx context.Context, targets []string) (map[string]fsm.StopSet, error)
-	// Processes answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
+	// Procs answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
 	// over the processes, and fills what it is asked for.
-	Processes func(ctx context.Context, about fsm.Subject) fsm.Facts
-	Load      func(context.Context) (fsm.Load, error)
-	Memory    func(context.Context) (fsm.Memory, error)
+	Procs  func(ctx context.Context, about fsm.Subject) fsm.Facts
+	Load   func(context.Context) (fsm.Load, error)
+	Memory func(context.Context) (fsm.Memory, error)
 	// Inference asks the AI units that run, by the units' state of this look.
 	Inference  func(ctx context.Context, units map[string]fsm.Unit) ([]fsm.Inference, error)
 	Placement  func(context.Context) (fsm.Placement, error)
 	Inhibitors func(context.Context) ([]fsm.Inhibitor, error)
 	Site       func(ctx context.Context, to fsm.Mode) ([]fsm.SiteVerdict, error)
 
-	host, units, logins, stopSets, processes, load, memory, inference, placement, inhibitors, site slot
+	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site slot
 }
 
 // processSubjects are answered by one pass.
@@ -44,7 +44,7 @@ const processSubjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs
 // Observe looks at all that q asks for, side by side, and returns at the
 // deadline at the latest. It may be called from several goroutines at once.
 func (o *Observer) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
-	ctx, cancel := context.WithTimeout(ctx, o.Deadline())
+	ctx, cancel := context.WithTimeout(ctx, o.Within)
 	defer cancel()
 	f := fsm.Facts{At: time.Now()}
 	var wg sync.WaitGroup
@@ -85,10 +85,10 @@ func (o *Observer) unitsAndInference(ctx context.Context, q fsm.Query, f *fsm.Fa
 
 func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fsm.Facts) {
 	var look func(context.Context) (fsm.Facts, error)
-	if o.Processes != nil {
-		look = func(ctx context.Context) (fsm.Facts, error) { return o.Processes(ctx, about), nil }
+	if o.Procs != nil {
+		look = func(ctx context.Context) (fsm.Facts, error) { return o.Procs(ctx, about), nil }
 	}
-	got := ask(ctx, &o.processes, "processes", look)
+	got := ask(ctx, &o.procs, "processes", look)
 	if !got.OK {
 		f.GPU.Cause, f.Audio.Cause, f.Jobs.Cause = got.Cause, got.Cause, got.Cause
 		return

@@ -3,7 +3,9 @@ package sources
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,8 +82,26 @@ func ask[T any](ctx context.Context, s *slot, name string, probe func(context.Co
 func contained[T any](ctx context.Context, name string, probe func(context.Context) (T, error)) (r fsm.Reading[T]) {
 	defer func() {
 		if p := recover(); p != nil {
-			r = fsm.Reading[T]{Cause: fmt.Sprintf("the %s probe panicked: %v\n%s", name, p, debug.Stack())}
+			r = fsm.Reading[T]{Cause: fmt.Sprintf("the %s probe panicked at %s: %v", name, panicked(), p)}
 		}
 	}()
 	return fsm.Read(probe(ctx))
+}
+
+// panicked returns the place of the panic that is being recovered from.
+func panicked() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs)])
+	for thrown := false; ; {
+		f, more := frames.Next()
+		switch inside := strings.HasPrefix(f.Function, "runtime."); {
+		case f.Function == "runtime.gopanic":
+			thrown = true
+		case thrown && !inside:
+			return fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return "an unknown place"
+		}
+	}
 }

@@ -112,7 +112,7 @@ func TestVerbsOnAHostWithoutController(t *testing.T) {
 // Every read verb prints one JSON document that carries its schema.
 func TestJSON(t *testing.T) {
 	for _, args := range [][]string{
-		{"state"}, {"status"}, {"current"}, {"desired"}, {"explain", "compute"}, {"dry-run", "compute"}, {"why", "compute"},
+		{"state"}, {"status"}, {"current"}, {"desired"}, {"explain", "compute"}, {"dry-run", "compute"}, {"dry-run", "desktop"}, {"why", "compute"}, {"why", "desktop"},
 		{"observe"}, {"observe-current"}, {"guard"}, {"guard", "check_audio_idle"}, {"history"}, {"config-check"}, {"version"},
 	} {
 		r := newRig(t, busyDesk())

@@ -30,6 +30,11 @@ type env struct {
 	// start and stop have systemd start a unit, or stop one and wait.
 	start func(ctx context.Context, unit string) (job, error)
 	stop  func(ctx context.Context, unit string) error
+	// once makes an attempt in this process and returns its exit code.
+	once func(context.Context, env, fsm.Wish) int
+	// every is the time between two looks at an attempt that makes no event,
+	// grace how long a controller that is gone or silent is waited for.
+	every, grace time.Duration
 
 	asJSON     bool
 	quiet      bool
@@ -107,6 +112,14 @@ func (e env) printJSON(doc any) error {
 		return fmt.Errorf("cannot print JSON: %w", err)
 	}
 	return nil
+}
+
+// list makes of a nil slice an empty one: documents have no null.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
 }
 
 // show prints a page, unless --quiet.

@@ -36,7 +36,7 @@ type follower struct {
 }
 
 func (e env) follower(f files) *follower {
-	return &follower{env: e, files: f, begun: e.now(), every: time.Second, grace: 10 * time.Second, live: e.liveLine()}
+	return &follower{env: e, files: f, begun: e.now(), every: e.every, grace: e.grace, live: e.liveLine()}
 }
 
 // errDetached says that the caller left before the end.

@@ -7,9 +7,11 @@ package main
 
 import (
 	"os"
+	"time"
 )
 
 func main() {
-	e := env{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, host: liveHost, start: startService, stop: stopService}
+	e := env{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, host: liveHost, once: runOnce,
+		start: startService, stop: stopService, every: time.Second, grace: 10 * time.Second}
 	os.Exit(e.command(os.Args[0], os.Args[1:]))
 }

@@ -83,7 +83,9 @@ func newRig(t *testing.T, h engine.Host) *rig {
 	r.env = env{stdout: &r.out, stderr: &r.err, getenv: func(k string) string { return r.vars[k] },
 		host:  func(config.Config) (engine.Host, func()) { return h, func() {} },
 		start: func(context.Context, string) (job, error) { t.Error("a unit was started"); return nil, os.ErrInvalid },
-		stop:  func(context.Context, string) error { t.Error("a unit was stopped"); return os.ErrInvalid }}
+		stop:  func(context.Context, string) error { t.Error("a unit was stopped"); return os.ErrInvalid },
+		once:  func(context.Context, env, fsm.Wish) int { t.Error("an attempt was made here"); return exitError },
+		every: 5 * time.Millisecond, grace: 10 * time.Second}
 	return r
 }
 

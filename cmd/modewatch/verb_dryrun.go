@@ -54,10 +54,12 @@ func (e env) preview(args []string) (fsm.Mode, engine.Preview, error) {
 
 func previewDoc(to fsm.Mode, pre engine.Preview) previewed {
 	doc := previewed{Schema: fsm.Schema, To: to, Observation: pre.Observation, Plan: pre.Plan,
-		Undo: pre.Plan.Undo(len(pre.Plan.Steps)), Verdicts: pre.Verdicts, Outcome: foreseen(pre), Exit: pre.Exit}
+		Undo: list(pre.Plan.Undo(len(pre.Plan.Steps))), Verdicts: list(pre.Verdicts), Outcome: foreseen(pre), Exit: pre.Exit}
 	if set, ok := pre.Facts.StopSets.Value[pre.Plan.Isolates()]; ok {
+		set.Stops = list(set.Stops)
 		doc.StopSet = &set
 	}
+	doc.Plan.Steps, doc.Observation.Evidence = list(doc.Plan.Steps), list(doc.Observation.Evidence)
 	return doc
 }
 

@@ -94,7 +94,7 @@ func runExplain(e env, args []string) (int, error) {
 // explain tells what the configuration says of a mode.
 func explain(m fsm.Mode, p fsm.Policy) explained {
 	x := explained{Schema: fsm.Schema, Mode: m, Intent: intents[m], Target: p.Units.Target(m), Overlay: []string{},
-		Services: append([]string{}, p.Units.AI[m]...), HeldBack: []string{}, Budgets: budgetsOf(p.Budgets[m]),
+		Services: list(p.Units.AI[m]), HeldBack: []string{}, Budgets: budgetsOf(p.Budgets[m]),
 		GPUs: gpus{p.GPU.Planned, p.GPU.Display, p.GPU.AI}, Owns: ownership[m], Guards: map[fsm.Mode][]string{}, Again: again(m, p)}
 	switch m {
 	case fsm.StudioLocal:
@@ -118,6 +118,7 @@ func (x *explained) live(cfg config.Config, host engine.Host) {
 	f := host.Observe(ctx, fsm.Query{About: fsm.AboutStopSets | fsm.AboutPlacement, Targets: []string{x.Target}})
 	x.Placement = f.Placement
 	x.StopSet = fsm.Reading[fsm.StopSet]{OK: f.StopSets.OK, Cause: f.StopSets.Cause, Value: f.StopSets.Value[x.Target]}
+	x.StopSet.Value.Stops = list(x.StopSet.Value.Stops)
 }
 
 // entryGuards returns the guards of a transition, with those that stopping the

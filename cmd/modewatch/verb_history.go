@@ -33,18 +33,18 @@ func runHistory(e env, limit int, from string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	list, notes, err := filesOf(cfg).history(history.Filter{Since: after, Limit: limit})
+	found, notes, err := filesOf(cfg).history(history.Filter{Since: after, Limit: limit})
 	if err != nil {
 		return 0, err
 	}
 	if e.asJSON {
-		return 0, e.printJSON(recorded{fsm.Schema, append([]fsm.Attempt{}, list...), notes})
+		return 0, e.printJSON(recorded{fsm.Schema, list(found), notes})
 	}
 	for _, n := range notes {
 		fmt.Fprintf(e.stderr, "%s: %s %s\n", e.prog, e.stylesErr().warn("note:"), n)
 	}
 	p := e.page(0)
-	p.history(list, e.now())
+	p.history(found, e.now())
 	return 0, e.show(p)
 }
 

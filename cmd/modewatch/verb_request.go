@@ -119,10 +119,10 @@ func (e env) attemptHere(f files, c desired.Command) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, termination)
 	defer stop()
 	w := fsm.Wish{ID: desired.NewID(), Mode: c.Mode, Reason: fsm.ByRequest, By: self(), At: e.now(), Force: c.Verb == desired.VerbForce}
-	code := runOnce(ctx, e, w)
+	code := e.once(ctx, e, w)
 	last, err := f.last()
 	if err != nil || last == nil || !last.Serves(w.ID) {
-		return code, err // runOnce has told why there is no record
+		return code, err // it has told why there is no record
 	}
 	return code, e.tellEnd(*last)
 }

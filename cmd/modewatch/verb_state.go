@@ -22,9 +22,11 @@ type stated struct {
 // runState prints the state word. While a controller runs this reads the heads
 // of two small files and nothing else; package early mostly has answered then.
 func runState(e env, _ []string) (int, error) {
-	if word, ok := early.State(e.usualDir()); ok && !e.asJSON {
-		e.say("%s", word)
-		return 0, nil
+	if dir, ok := e.usualDir(); ok && !e.asJSON {
+		if word, ok := early.State(dir); ok {
+			e.say("%s", word)
+			return 0, nil
+		}
 	}
 	v, err := e.glance()
 	if err != nil {
@@ -60,10 +62,7 @@ func (e env) word(v view, word fsm.State) (int, error) {
 	o := v.Snapshot.Observation
 	if e.asJSON {
 		doc := stated{Schema: fsm.Schema, State: v.state(), Current: v.current(), Mode: o.Mode, Live: v.Live,
-			Evidence: o.Evidence, Degraded: o.Degraded}
-		if doc.Evidence == nil {
-			doc.Evidence = []string{}
-		}
+			Evidence: list(o.Evidence), Degraded: o.Degraded}
 		return unknownCode(word), e.printJSON(doc)
 	}
 	e.say("%s", word)

@@ -66,9 +66,7 @@ func overviewOf(v view, now time.Time) overview {
 		Evidence: s.Observation.Evidence, Degraded: s.Observation.Degraded, Desired: v.Desired, Wish: s.Wish,
 		Attempt: s.Attempt, Last: s.Last, Notes: s.Notes, Blocking: []fsm.Verdict{},
 		Controller: controller{Alive: v.Live, Daemon: v.Live && !v.Once}}
-	if o.Degraded == nil {
-		o.Degraded = []fsm.Deviation{}
-	}
+	o.Degraded, o.Evidence = list(o.Degraded), list(o.Evidence)
 	if v.Live {
 		o.Since, o.Controller.PID = &s.Since, s.PID
 	}
@@ -83,7 +81,7 @@ func (e env) blockingNow(cfg config.Config, w fsm.Wish) []fsm.Verdict {
 	host, done := e.host(cfg)
 	defer done()
 	bad := guards.Blocking(engine.Look(context.Background(), host, cfg.Policy, w).Verdicts)
-	return append([]fsm.Verdict{}, bad...)
+	return list(bad)
 }
 
 func (p *page) overview(o overview, now time.Time) {

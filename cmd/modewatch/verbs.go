@@ -18,8 +18,8 @@ end is the record of the attempt.
 
 Ctrl-C leaves the attempt alone and exits with 130.`},
 		{name: "cancel", summary: "take the attempt under way back", read: true, flags: plain(runCancel),
-			long: `Before the point of no return the steps done so far are taken back. After it
-the attempt stops at its next step, and what is done stays.`},
+			long: `The attempt stops at its next step, and the steps done so far are taken back.
+After the point of no return a session that has ended does not come back.`},
 		{name: "reconcile", summary: "try again to bring this host to what is wished for", read: true, spec: 3, flags: reconcileVerb,
 			long: `Makes a new attempt towards the mode that stands in the file desired, as after
 a refusal whose cause is gone.`},
@@ -61,6 +61,8 @@ Without --to a guard judges the host as it stands, for the mode it watches over.
 guards are never passed over.`},
 		{name: "run", summary: "be the daemon", flags: plain(func(e env, _ []string) (int, error) { return runDaemon(e), nil }),
 			long: `Started by modewatch.service.`},
+		{name: "demo", summary: "play scenes on a host in memory, with the real engine", flags: demoVerb,
+			long: `Nothing of this machine is looked at or changed, and no privilege is needed.`},
 		{name: "version", summary: "print the version and what it was built from", read: true, flags: plain(runVersion)},
 		{name: "help", args: "[VERB]", max: 1, summary: "print this, or how a verb is used", flags: plain(runHelp)},
 		{name: "observe-current", summary: "print the observed mode, always afresh", read: true, hidden: true, flags: plain(runObserveCurrent),

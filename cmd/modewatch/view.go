@@ -8,7 +8,6 @@ import (
 	"github.com/modewatch/modewatch/cmd/modewatch/early"
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/internal/config"
-	"github.com/modewatch/modewatch/sinks/runfiles"
 )
 
 // view is what a read verb knows: what a running controller says, or what was
@@ -31,7 +30,7 @@ func (v view) current() fsm.State {
 		return fsm.Transitioning
 	case v.Live && s.State == fsm.FailedTransition:
 		return fsm.FailedTransition
-	case v.Locked && v.wanted() != s.Observation.Mode:
+	case v.Locked && v.wanted() != "" && v.wanted() != s.Observation.Mode:
 		return fsm.Transitioning
 	case !v.Live && v.failed():
 		return fsm.FailedTransition
@@ -54,9 +53,10 @@ func (v view) failed() bool {
 	return last != nil && o.Mode != fsm.Unknown && fsm.Rests(last.Outcome, o) == fsm.FailedTransition && !fsm.Clean(o)
 }
 
-// wanted is the mode that is wished for, "" if none is.
+// wanted is the mode that is wished for, "" if none is. A word that was written
+// while no controller ran is newer than the wish it kept.
 func (v view) wanted() fsm.Mode {
-	if v.Snapshot.Wish != nil {
+	if v.Snapshot.Wish != nil && (v.Live || v.Desired == "") {
 		return v.Snapshot.Wish.Mode
 	}
 	return v.Desired
@@ -65,8 +65,10 @@ func (v view) wanted() fsm.Mode {
 // glance is see for the verbs that must be quick: while a controller runs in
 // the usual place it does not even read the configuration.
 func (e env) glance() (view, error) {
-	if v, ok := (files{run: e.usualDir()}).live(); ok {
-		return v, nil
+	if dir, ok := e.usualDir(); ok {
+		if v, ok := (files{run: dir}).live(); ok {
+			return v, nil
+		}
 	}
 	cfg, err := e.load()
 	if err != nil {
@@ -75,13 +77,10 @@ func (e env) glance() (view, error) {
 	return e.see(cfg)
 }
 
-// usualDir is where the files are unless the configuration says otherwise.
-// It is nowhere if another configuration is named, which may say so.
-func (e env) usualDir() string {
-	if e.runDir == "" && e.configFile != defaultConfig {
-		return "/nonexistent"
-	}
-	return cmp.Or(e.runDir, early.RunDir)
+// usualDir is where the files are unless the configuration says otherwise. It is
+// not known where another configuration is named, which may say so.
+func (e env) usualDir() (dir string, ok bool) {
+	return cmp.Or(e.runDir, early.RunDir), e.runDir != "" || e.configFile == defaultConfig
 }
 
 // see returns what a running controller says, else what is observed.
@@ -96,22 +95,30 @@ func (e env) see(cfg config.Config) (view, error) {
 	return v, err
 }
 
-// observe looks at the host for itself and adds what is on disk.
+// observe looks at the host for itself. What a running controller says of its
+// own doing stands beside that, else what is on disk.
 func (e env) observe(cfg config.Config) (view, error) {
 	f := filesOf(cfg)
-	locked, err := runfiles.Dirs{Run: cfg.RunDir, Lib: cfg.LibDir}.Alive()
-	if err != nil {
-		return view{}, err
+	v, live := f.live()
+	if !live {
+		locked, err := f.dirs().Alive()
+		if err != nil {
+			return view{}, err
+		}
+		v.Locked = locked
 	}
 	host, done := e.host(cfg)
 	defer done()
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Policy.Deadlines.Observe)
 	defer cancel()
 	facts := host.Observe(ctx, fsm.Query{About: fsm.Core})
-	v := view{Locked: locked}
 	v.Snapshot.Schema, v.Snapshot.At = fsm.Schema, facts.At
 	v.Snapshot.Observation = fsm.Classify(facts, cfg.Policy)
-	return v, f.remembered(&v)
+	if live {
+		return v, nil
+	}
+	err := f.remembered(&v)
+	return v, err
 }
 
 // remembered fills in what the files say of the wish and the last attempt.

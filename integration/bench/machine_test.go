@@ -25,12 +25,6 @@ type machine struct {
 	daemon process
 }
 
-// config keeps a load that is not this machine's own from blocking a transition.
-const config = `
-[guards.cpu_load_safe]
-max_pressure = 100.0
-`
-
 // Nothing here may run into a limit of starts: the bench starts more often than
 // a person does.
 var limitless = map[string]string{
@@ -55,10 +49,10 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	o := desk.Options(t, config, limitless)
+	o := desk.Options(t, "", limitless)
 	o.Install = append(o.Install, tree)
 	o.Enable = append(o.Enable, "modewatch.service")
-	m := &machine{Machine: lab.Boot(t, o), t: t}
+	m := &machine{Machine: desk.Boot(t, o), t: t}
 	m.login()
 	m.rests(fsm.AtDesktop)
 	pid, err := strconv.Atoi(m.Show(t.Context(), "modewatch.service", "MainPID")["MainPID"])

@@ -1,13 +1,9 @@
 package bench
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -82,93 +78,37 @@ func (m *machine) byDaemon(to fsm.Mode) sample {
 	return s
 }
 
-// floor is the floor program, running in the machine.
-type floor struct {
-	*machine
-	process
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-// startFloor starts the floor program; it ends with the test.
-func (m *machine) startFloor(args ...string) *floor {
-	m.t.Helper()
-	// The shell tells the pid, which is the program's own after exec.
-	cmd := m.Command(m.t.Context(), append([]string{"sh", "-c", `echo $$; exec bench-floor "$@"`, "floor"}, args...)...)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var trouble strings.Builder
-	cmd.Stderr = &trouble
-	if err := m.StartCommand(cmd); err != nil {
-		m.t.Fatal(err)
-	}
-	m.t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Cancel() // watch has no other end
-		_ = cmd.Wait()
-		if m.t.Failed() && trouble.Len() > 0 {
-			m.t.Log(trouble.String())
-		}
-	})
-	f := &floor{machine: m, in: in, out: bufio.NewReader(out)}
-	pid, err := strconv.Atoi(f.line())
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	if ready := f.line(); ready != "ready" {
-		m.t.Fatalf("the floor says %q", ready)
-	}
-	f.process = m.process(pid)
-	return f
-}
-
-// line reads a line from the floor.
-func (f *floor) line() string {
-	f.machine.t.Helper()
-	text, err := f.out.ReadString('\n')
-	if err != nil {
-		f.machine.t.Fatalf("the floor ended: %v", err)
-	}
-	return strings.TrimSpace(text)
-}
+// floor is the floor program, waiting for jobs.
+type floor struct{ *child }
 
 // transition has the floor make a transition: the bare calls of the plan that
 // modewatch would follow now.
-func (f *floor) transition(to fsm.Mode) sample {
-	f.machine.t.Helper()
+func (f floor) transition(to fsm.Mode) sample {
+	f.t.Helper()
 	s := sample{ops: f.plan(to)}
 	job, err := json.Marshal(map[string]any{"to": to, "ops": s.ops})
 	if err != nil {
-		f.machine.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	before := f.settle()
 	if _, err := f.in.Write(append(job, '\n')); err != nil {
-		f.machine.t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	took, err := strconv.ParseInt(f.line(), 10, 64)
-	if err != nil {
-		f.machine.t.Fatal(err)
-	}
-	s.wall, s.cpu = ms(time.Duration(took)), ms(f.settle()-before)
+	took := time.Duration(f.number(f.line()))
+	s.wall, s.cpu = ms(took), ms(f.settle()-before)
 	return s
 }
 
 // plan asks for the plan without a word to the daemon.
-func (f *floor) plan(to fsm.Mode) (ops []fsm.Op) {
-	f.machine.t.Helper()
-	r, err := f.Run(f.machine.t.Context(), "modewatch", "dry-run", string(to), "--json")
+func (f floor) plan(to fsm.Mode) (ops []fsm.Op) {
+	f.t.Helper()
+	r, err := f.m.Run(f.t.Context(), "modewatch", "dry-run", string(to), "--json")
 	if err != nil {
-		f.machine.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	var doc struct{ Plan fsm.Plan }
 	if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil || r.Code != 0 {
-		f.machine.t.Fatalf("dry-run %s: exit %d, %v\n%s%s", to, r.Code, err, r.Stdout, r.Stderr)
+		f.t.Fatalf("dry-run %s: exit %d, %v\n%s%s", to, r.Code, err, r.Stdout, r.Stderr)
 	}
 	for _, s := range doc.Plan.Steps {
 		ops = append(ops, s.Op)
@@ -180,7 +120,8 @@ func (f *floor) plan(to fsm.Mode) (ops []fsm.Op) {
 // still while the floor works, and finds everything as it was afterwards.
 func (m *machine) tours(rounds int) []pair {
 	m.t.Helper()
-	pairs, f := newPairs(), m.startFloor("transitions")
+	pairs, f := newPairs(), floor{m.start("bench-floor", "transitions")}
+	f.want("ready")
 	for range rounds {
 		m.round(pairs, m.byDaemon, ofOurs)
 		m.daemon.settle()

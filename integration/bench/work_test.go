@@ -45,14 +45,11 @@ func (m *machine) wishes(r *report, pairs []pair) {
 	if err := m.WriteFile(probe, ""); err != nil {
 		m.t.Fatal(err)
 	}
-	f := m.startFloor("watch", probe)
+	f := m.start("bench-floor", "watch", probe)
+	f.want("ready")
 	for range writes[*full] {
 		at := m.write(probe, string(fsm.Desktop))
-		read, err := strconv.ParseInt(f.line(), 10, 64)
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		bare = append(bare, ms(time.Unix(0, read).Sub(at)))
+		bare = append(bare, ms(time.Unix(0, f.number(f.line())).Sub(at)))
 
 		at = m.write(desiredFile, string(fsm.Desktop))
 		ours = append(ours, ms(m.ended(fsm.Desktop, at).Begun.Sub(at)))
@@ -87,6 +84,8 @@ func (m *machine) states(r *report) {
 
 // Calls of the trace: those that make a process, and those that speak, by which
 // it is seen that the trace was on.
+const traced = "execve,execveat,fork,vfork,clone,clone3,write,writev,sendmsg"
+
 var (
 	makes  = regexp.MustCompile(`\b(execve|execveat|fork|vfork|clone|clone3)\(`)
 	speaks = regexp.MustCompile(`\b(write|sendmsg|writev)\(`)
@@ -96,6 +95,9 @@ var (
 func (m *machine) forks(r *report) {
 	m.t.Helper()
 	const trace = "/run/bench/trace"
+	if err := m.WriteFile(trace, ""); err != nil {
+		m.t.Fatal(err)
+	}
 	stop := m.strace(trace)
 	pairs := newPairs()
 	m.round(pairs, m.byDaemon, ofOurs)
@@ -123,27 +125,15 @@ func (m *machine) forks(r *report) {
 // strace traces the daemon into a file until the returned function is called.
 func (m *machine) strace(file string) (stop func()) {
 	m.t.Helper()
-	cmd := m.Command(m.t.Context(), "sh", "-c", `echo $$; exec strace -f -o "$2" -p "$1" -e trace=execve,execveat,fork,vfork,clone,clone3,write,writev,sendmsg 2>&1`,
-		"strace", strconv.Itoa(m.daemon.pid), file)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	if err := m.StartCommand(cmd); err != nil {
-		m.t.Fatal(err)
-	}
-	f := &floor{machine: m, out: newReader(out)}
-	pid, err := strconv.Atoi(f.line())
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	if line := f.line(); !strings.Contains(line, "attached") {
+	c := m.start("strace", "-f", "-o", file, "-p", strconv.Itoa(m.daemon.pid), "-e", "trace="+traced)
+	if line := c.line(); !strings.Contains(line, "attached") {
 		m.t.Fatalf("strace says: %s", line)
 	}
 	return func() {
-		if err := m.KillPID(m.t.Context(), pid, syscall.SIGINT); err != nil {
+		m.t.Helper()
+		if err := m.KillPID(m.t.Context(), c.pid, syscall.SIGINT); err != nil {
 			m.t.Fatal(err)
 		}
-		_ = cmd.Wait() // ends by the signal
+		_ = c.cmd.Wait() // it ends by the signal
 	}
 }

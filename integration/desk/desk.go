@@ -26,6 +26,9 @@ isolate = "20s"
 ready = "20s"
 drain.deadline = "5s"
 
+[guards.cpu_load_safe]
+max_pressure = 100 # the pressure in a container is the whole machine's
+
 [guards.user_jobs_safe]
 allow = ["lab-sway@alice.service", "lab-tty@alice.service"] # the stand-in logins are started by hand
 `
@@ -61,6 +64,14 @@ func Options(tb testing.TB, config string, files map[string]string) lab.Options 
 	}
 	maps.Copy(all, files)
 	return lab.Options{Install: []string{Stage(tb), standins}, Files: all, Enable: []string{"k3s.service", "ssh.service"}}
+}
+
+// Boot boots a machine with such options. It ends with the test.
+func Boot(tb testing.TB, o lab.Options) *lab.Machine {
+	tb.Helper()
+	m := lab.Boot(tb, o)
+	m.Must(tb, "systemd-sysusers") // as the installation tells; the boot only does so after an update
+	return m
 }
 
 // Stage is the tree that make install DESTDIR= filled: MODEWATCH_STAGE, or

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,7 +109,7 @@ func (a *attempt) run() {
 	undone := a.undo(halt)
 	if halt == fsm.NoHalt {
 		if a.lookAfter(); a.after.Mode != a.to {
-			halt, cause = fsm.HaltUnobserved, fmt.Sprintf("every step was done, but %s is observed: %v", a.after.Mode, a.after.Evidence)
+			halt, cause = fsm.HaltUnobserved, fmt.Sprintf("every step was done, but %s is observed: %s", a.after.Mode, strings.Join(a.after.Evidence, "; "))
 			undone = a.undo(halt)
 		}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -13,7 +14,7 @@ import (
 func (l *loop) bootStep(o fsm.Observation, f fsm.Facts) {
 	if o.Mode == fsm.Unknown {
 		l.relook.Later()
-		l.once("unknown", fsm.NoteUnreadable, o.Evidence[0], nil)
+		l.once("unknown", fsm.NoteUnreadable, strings.Join(o.Evidence, "; "), nil)
 		if l.next != nil { // somebody waits: let the guards tell why not
 			l.leaveBoot(nil)
 		}
@@ -41,7 +42,7 @@ func (l *loop) bootStep(o fsm.Observation, f fsm.Facts) {
 func (l *loop) leaveBoot(o *fsm.Observation) {
 	l.booting = false
 	if o != nil {
-		l.fire(fsm.AdoptMode(o.Mode), fmt.Sprint(o.Evidence))
+		l.fire(fsm.AdoptMode(o.Mode), strings.Join(o.Evidence, "; "))
 	}
 	if w := l.next; w != nil {
 		l.next = nil

@@ -88,7 +88,7 @@ func TestLabClosingSessionEnds(t *testing.T) {
 			a, j := newActor(t, testPolicy)
 			id := logIn(t, leftBehind(c.ignores))
 			waitFor(t, "a closing session", func() bool {
-				return sh(t, "loginctl show-session %s -p State --value", id) == "closing"
+				return stateOf(t, id) == "closing"
 			})
 			sh(t, "loginctl terminate-session %s", id)
 			if !known(id) || show(t, fsm.SessionScope(id), "ActiveState") != "active" {
@@ -122,6 +122,54 @@ func TestLabSessionOfADeadLogindIsNotTakenForGone(t *testing.T) {
 	}
 	if err := do(t, a, fsm.EndSession, id); err != nil {
 		t.Errorf("with logind back: %v", err)
+	}
+}
+
+// slowManager keeps a session of alice's opening for a while: it waits for her
+// manager.
+func slowManager(t *testing.T) {
+	t.Helper()
+	uid := alice(t)
+	dropIn := "/run/systemd/system/user@" + uid + ".service.d"
+	writeFile(t, dropIn+"/slow.conf", "[Service]\nExecStartPre=/bin/sleep 0.7\n")
+	sh(t, "systemctl stop user@%s.service; systemctl daemon-reload", uid)
+	t.Cleanup(func() { sh(t, "rm -r %s; systemctl daemon-reload", dropIn) })
+}
+
+func stateOf(t *testing.T, id string) string {
+	t.Helper()
+	return sh(t, "loginctl show-session %s -p State --value", id)
+}
+
+func TestLabOpeningSessionEnds(t *testing.T) {
+	a, j := newActor(t, testPolicy)
+	slowManager(t)
+	id := logIn(t, "/bin/sleep 600")
+	if state := stateOf(t, id); state != "opening" {
+		t.Fatalf("the session is %s: the test tests nothing", state)
+	}
+	if err := do(t, a, fsm.EndSession, id); err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, id)
+	if j.String() != "" {
+		t.Errorf("told: %s", j)
+	}
+}
+
+// A session that somebody terminated while it was opening: closing for ever.
+func TestLabSessionWithoutAScopeIsKilled(t *testing.T) {
+	a, j := newActor(t, testPolicy)
+	slowManager(t)
+	id := logIn(t, "/bin/sleep 600")
+	sh(t, "loginctl terminate-session %s", id)
+	waitFor(t, "a closing session", func() bool { return stateOf(t, id) == "closing" })
+	if err := do(t, a, fsm.EndSession, id); err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, id)
+	if !j.has("killing the leader") {
+		t.Errorf("told: %s", j)
 	}
 }
 

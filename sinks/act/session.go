@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -52,14 +53,48 @@ func (a *Actor) endSession(ctx context.Context, id string) error {
 		return nil
 	}
 	removed, unwatch, err := a.watchRemoval(ctx, id)
+	if err == nil {
+		defer unwatch()
+		err = a.seeOut(ctx, &s, removed)
+	}
 	if err != nil {
-		return fmt.Errorf("cannot end session %s: %w", id, err)
+		return fmt.Errorf("cannot end %s: %w", s, err)
 	}
-	defer unwatch()
-	if err := a.terminate(ctx, s); err != nil {
-		return fmt.Errorf("cannot end session %s: %w", id, err)
+	return nil
+}
+
+// seeOut asks a session to end, kills it once if it does not in SessionTerm, and
+// returns when it is gone. A session that is still opening is not asked yet: it
+// would be closing for ever, its leader outside of the scope.
+func (a *Actor) seeOut(ctx context.Context, s *session, removed <-chan *dbus.Signal) error {
+	kill := time.NewTimer(a.policy.Deadlines.SessionTerm)
+	defer kill.Stop()
+	interval, asked := lookFirst, false
+	for !s.ended() {
+		if !asked && s.state != "opening" {
+			if err := a.terminate(ctx, *s); err != nil {
+				return err
+			}
+			asked = true
+		}
+		select {
+		case <-removed:
+			interval, removed = lookFirst, nil
+		case <-time.After(interval):
+			interval = min(2*interval, lookLast)
+		case <-kill.C:
+			a.log(fmt.Sprintf("%s: still there after %s, killing it", s, a.policy.Deadlines.SessionTerm))
+			a.kill(ctx, s.id)
+			interval, asked = lookFirst, true
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		// A look that fails shows nothing; the next one may, until ctx is done.
+		if now, err := a.lookSession(ctx, s.id); err == nil {
+			*s = now
+		}
 	}
-	return a.awaitEnd(ctx, s, removed)
+	return nil
 }
 
 // terminate asks a session to end. logind takes no notice where it thinks that
@@ -84,36 +119,9 @@ func (a *Actor) terminate(ctx context.Context, s session) error {
 	return err
 }
 
-// awaitEnd looks until the session is gone, and kills it once in between.
-func (a *Actor) awaitEnd(ctx context.Context, s session, removed <-chan *dbus.Signal) error {
-	kill := time.NewTimer(a.policy.Deadlines.SessionTerm)
-	defer kill.Stop()
-	interval := lookFirst
-	for {
-		now, err := a.lookSession(ctx, s.id)
-		switch {
-		case err == nil && now.ended():
-			return nil
-		case err == nil:
-			s = now
-		}
-		select {
-		case <-removed:
-			interval, removed = lookFirst, nil
-		case <-time.After(interval):
-			interval = min(2*interval, lookLast)
-		case <-kill.C:
-			a.log(fmt.Sprintf("%s: still there after %s, killing it", s, a.policy.Deadlines.SessionTerm))
-			a.kill(ctx, s.id)
-			interval = lookFirst
-		case <-ctx.Done():
-			return fmt.Errorf("cannot end %s: %w", s, context.Cause(ctx))
-		}
-	}
-}
-
-// kill sends SIGKILL to all of a session, by logind or, where that fails, by the
-// manager that keeps its scope. What fails is told; the wait goes on regardless.
+// kill sends SIGKILL to all of a session: by logind or, where that fails, by the
+// manager that keeps its scope or, where there is none, to its leader. What fails
+// is told; the wait goes on regardless.
 func (a *Actor) kill(ctx context.Context, id string) {
 	err := a.call(ctx, logindManager, "KillSession", id, "all", sigkill).Err
 	if err == nil {
@@ -121,9 +129,39 @@ func (a *Actor) kill(ctx context.Context, id string) {
 	}
 	scope := fsm.SessionScope(id)
 	a.log(fmt.Sprintf("cannot kill session %s by logind: %v; killing %s", id, err, scope))
-	if err := a.call(ctx, systemdManager, "KillUnit", scope, "all", sigkill).Err; err != nil {
-		a.log(fmt.Sprintf("cannot kill %s: %v", scope, err))
+	if err = a.call(ctx, systemdManager, "KillUnit", scope, "all", sigkill).Err; err == nil {
+		return
 	}
+	a.log(fmt.Sprintf("cannot kill %s: %v; killing the leader of session %s", scope, err, id))
+	if err := a.killLeader(ctx, id); err != nil {
+		a.log(fmt.Sprintf("cannot kill the leader of session %s: %v", id, err))
+	}
+}
+
+// killLeader kills the process that leads a session. It is held by its pidfd
+// before logind is asked a second time, so that no other process is hit.
+func (a *Actor) killLeader(ctx context.Context, id string) error {
+	var path dbus.ObjectPath
+	if err := a.read(ctx, logindManager, "GetSession", &path, id); err != nil {
+		return err
+	}
+	var pid, again uint32
+	leader := object{logind, path, logind + ".Session"}
+	if err := a.get(ctx, leader, "Leader", &pid); err != nil {
+		return err
+	}
+	process, err := os.FindProcess(int(pid))
+	if err != nil {
+		return err
+	}
+	defer process.Release()
+	if err := a.get(ctx, leader, "Leader", &again); err != nil {
+		return err
+	}
+	if pid != again || pid <= 1 {
+		return fmt.Errorf("its process is %d and then %d", pid, again)
+	}
+	return process.Kill()
 }
 
 // lookSession reads what is left of a session.

@@ -104,8 +104,10 @@ func TestSocketThatIsGone(t *testing.T) {
 	if err := Ready(); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("%v", err)
 	}
-	if gone := (fsm.Snapshot{State: "gone"}); Status(gone) == nil || Status(gone) == nil {
-		t.Error("a status that was not taken counts as said")
+	for range 2 {
+		if err := Status(fsm.Snapshot{State: "gone"}); err == nil {
+			t.Error("a status that was not taken counts as said")
+		}
 	}
 }
 

@@ -59,7 +59,12 @@ func readWord(path string, owner int) content {
 	return c.read(owner)
 }
 
-// read fills c from its open file.
+// maxTries bounds the looks at a file that keeps changing.
+const maxTries = 8
+
+// read fills c from its open file. Size, time and content of different moments
+// would make the key of a write that never was, so it looks until two looks
+// agree. A file that never rests reads as empty: its next event is on its way.
 func (c content) read(owner int) content {
 	if err := unix.Fstat(int(c.file.Fd()), &c.stat); err != nil {
 		return c.failed(err)
@@ -67,12 +72,22 @@ func (c content) read(owner int) content {
 	if c.kind = notRegular(c.stat.Mode); c.kind != "" { // swapped since lstat
 		return c.strange()
 	}
+	c.key = key{Inode: c.stat.Ino}
 	buf := make([]byte, maxWord+1)
-	n, err := c.file.ReadAt(buf, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return c.failed(err)
+	for range maxTries {
+		before := c.stat
+		n, err := c.file.ReadAt(buf, 0)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return c.failed(err)
+		}
+		if err := unix.Fstat(int(c.file.Fd()), &c.stat); err != nil {
+			return c.failed(err)
+		}
+		if before.Mtim == c.stat.Mtim && before.Size == c.stat.Size && int64(n) == min(before.Size, maxWord+1) {
+			c.key = newKey(c.stat, buf[:n])
+			break
+		}
 	}
-	c.key = newKey(c.stat, buf[:n])
 	switch {
 	case int(c.stat.Uid) != owner:
 		c.fault = fmt.Sprintf("it is owned by uid %d, not %d", c.stat.Uid, owner)
@@ -85,15 +100,11 @@ func (c content) read(owner int) content {
 func newKey(st unix.Stat_t, data []byte) key {
 	k := key{Inode: st.Ino, MTime: st.Mtim.Nano(), Size: st.Size}
 	switch {
-	case len(data) > maxWord || st.Size > maxWord:
-		k.Size = max(k.Size, int64(len(data)))
+	case st.Size > maxWord:
 	case utf8.Valid(data):
 		k.Content = string(data)
 	default:
 		k.Content = strconv.QuoteToASCII(string(data))
-	}
-	if len(data) == 0 {
-		k.Size = 0 // truncated since fstat
 	}
 	return k
 }
