@@ -42,6 +42,7 @@ func TestClassify(t *testing.T) {
 		{"vLLM starting", desktop().unit(vllm, "activating"), Desktop, []string{"vllm-foreign"}},
 		{"vLLM failed", desktop().unit(vllm, "failed"), Desktop, nil},
 		{"a login held back", desktop().masked("display-manager.service"), Desktop, []string{"login-held-back:display-manager.service"}},
+		{"a login masked by its owner", ownerMasked(desktop()), Desktop, nil},
 		{"vLLM's process on the display GPU", gpu(desktop(), holder(vllm, true, false)), Desktop, []string{"gpu-foreign-holder:/dev/dri/card0:7"}},
 		{"the compositor on it", gpu(desktop(), holder("session-c2.scope", true, false)), Desktop, nil},
 		{"a session in compute", hosts["a-session-in-compute"](), Desktop, []string{"desktop-target-inactive", "session-in-compute", "vllm-foreign"}},
@@ -73,6 +74,12 @@ func TestClassify(t *testing.T) {
 			}
 		}
 	}
+}
+
+// ownerMasked masks the display manager in /etc: not our doing.
+func ownerMasked(h *host) *host {
+	h.units["display-manager.service"] = Unit{Name: "display-manager.service", Load: "masked", Active: "inactive"}
+	return h
 }
 
 func TestClassifyAudioStack(t *testing.T) {

@@ -152,7 +152,14 @@ var hosts = map[string]func() *host{
 		return newHost().unit("compute.target", "active").unit(vllm, "active").masked("display-manager.service")
 	},
 	"compute-without-ai": func() *host {
-		return newHost().unit("compute.target", "active").unit(vllm, "failed")
+		return ownerMasked(newHost().unit("compute.target", "active").unit(vllm, "failed"))
+	},
+	"one-user-twice": func() *host {
+		return newHost().alice().
+			session(Session{ID: "7", User: "alice", UID: 1000, Class: "user", Type: "x11", Graphical: true, Why: "it is of type x11"}).
+			session(Session{ID: "8", User: "erin", UID: 1004, Class: "user", Type: "tty", Graphical: true, Why: "sway runs in it"}).
+			user(User{UID: 1004, Name: "erin", Manager: true}).
+			user(User{UID: 1005, Name: "frank", Manager: true, Graphical: true})
 	},
 	"compute-with-a-lingering-user": func() *host {
 		return newHost().unit("compute.target", "active").unit(vllm, "activating").

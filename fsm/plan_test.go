@@ -88,6 +88,10 @@ func TestPlansByPolicy(t *testing.T) {
 	b.WriteString("\n# no budgets, no AI units, no display manager\n" + describe(planFor(t, hosts["one-session"]().read(), Compute, bare)))
 	b.WriteString(describe(planFor(t, hosts["compute"]().read(), Desktop, bare)))
 
+	some := testPolicy()
+	some.Budgets = map[Mode][]Budget{Desktop: some.Budgets[Desktop]}
+	b.WriteString("\n# budgets in desktop alone\n" + describe(planFor(t, hosts["nothing-graphical"]().read(), Compute, some)))
+
 	lazy := testPolicy()
 	lazy.Inference.Ready = false
 	b.WriteString("\n# vllm.require_ready = false\n" + describe(planFor(t, hosts["nothing-graphical"]().read(), Compute, lazy)))
@@ -129,6 +133,11 @@ func TestPlanHelpers(t *testing.T) {
 	for _, v := range []Verb{Drain, AwaitRelease, AwaitReady} {
 		if !(Op{Verb: v}).Waits() {
 			t.Errorf("%s waits", v)
+		}
+	}
+	for s, guarded := range map[Step]bool{{}: false, {Final: true}: true, {Yields: true}: true, {UndoYields: true}: false} {
+		if s.Guarded() != guarded {
+			t.Errorf("%+v is guarded: %v", s, !guarded)
 		}
 	}
 	if (Op{Verb: Stop}).Waits() {

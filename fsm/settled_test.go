@@ -83,7 +83,8 @@ func TestSettledUnits(t *testing.T) {
 		{"failed", Op{Run, u}, failed, "never x.service failed: exit-code"},
 
 		{"masked and down", Op{MaskNow, u}, load("masked", "inactive"), "done"},
-		{"masked and up", Op{MaskNow, u}, load("masked", "active"), "awaiting masked"},
+		{"masked and up", Op{MaskNow, u}, load("masked", "active"), "awaiting it is masked and masked"},
+		{"missing and asked to stop", Op{Stop, u}, load("not-found", "active"), "awaiting it is not-found"},
 		{"down and not masked", Op{MaskNow, u}, is(u, "inactive"), "awaiting loaded and inactive"},
 		{"unmasked and up", Op{UnmaskNow, u}, is(u, "active"), "done"},
 		{"still masked", Op{UnmaskNow, u}, load("masked", "inactive"), "awaiting x.service to be unmasked"},
@@ -151,7 +152,7 @@ func TestSettledInference(t *testing.T) {
 		{"idle", drain, serve(Inference{Known: true}), "done"},
 		{"busy", drain, serve(Inference{Known: true, Running: 2, Waiting: 1}), "awaiting 2 running and 1 waiting"},
 		{"metrics unknown", drain, serve(Inference{Cause: "answered 500"}), "awaiting answered 500"},
-		{"not asked", drain, is(vllm, "active"), "awaiting the requests of"},
+		{"not asked", drain, is(vllm, "active"), "awaiting the requests of vllm@compute.service: not looked at"},
 		{"no bus, idle", drain, func(h *host) { serve(Inference{Known: true})(h); noUnits(h) }, "done"},
 		{"unread", drain, func(h *host) {
 			h.unit(vllm, "active")

@@ -49,6 +49,15 @@ func TestGPUReleasedPredicts(t *testing.T) {
 		{"of an unknown user", onDesktop, fsm.Compute, hold(fsm.GPUHolder{UID: 1002, Unit: "user@1002.service"}), "", 11, "logind does not know uid 1002"},
 		{"an unknown session", onDesktop, fsm.Compute, hold(fsm.GPUHolder{Session: "9"}), "", 11, "logind does not know session 9"},
 		{"one that just ended", onDesktop, fsm.Compute, hold(fsm.GPUHolder{Session: "9"}), fsm.EndSession, 0, ""},
+		{"a service named like a session", onDesktop, fsm.Compute, hold(fsm.GPUHolder{Unit: "session-c2.service"}), "", 11, "nothing in this plan ends it"},
+		{"a scope that is no session's", onDesktop, fsm.Compute, hold(fsm.GPUHolder{Unit: "c2.scope"}), "", 11, "nothing in this plan ends it"},
+		{"the display manager, and no session to end", onDesktop, fsm.Compute, func(in *Input) {
+			in.Plan.Ends = nil
+			in.Facts.GPU.Value.Holders[0] = fsm.GPUHolder{Comm: "X", Display: true, Unit: "display-manager.service"}
+		}, "", 0, "1 holders"},
+		{"a session to end, and nothing to isolate", onDesktop, fsm.Compute, func(in *Input) {
+			in.Plan.Steps = in.Plan.Steps[:2]
+		}, "", 0, "1 holders"},
 		{"a foreign service", onDesktop, fsm.Compute, hold(fsm.GPUHolder{Unit: "mining.service"}), "", 11, "x (PID 77, uid 0, mining.service) holds /dev/dri/card0: nothing in this plan ends it"},
 		{"ended too late by the isolate", onDesktop, fsm.Compute, both(hold(fsm.GPUHolder{Unit: "kiosk.service"}), func(in *Input) {
 			in.Plan.Stops = []string{"kiosk.service"}

@@ -58,7 +58,7 @@ func TestAudioIdle(t *testing.T) {
 		{"nobody", onDesktop, fsm.Compute, nil, "", 0, "/dev/snd"},
 		{"reaper", onDesktop, fsm.Compute, func(in *Input) {
 			in.Facts.Audio.Value.Users = []fsm.AudioUse{{PID: 42, UID: 1000, Comm: "reaper", How: "configured process"}, {PID: 43, Comm: "jackd", How: "holds /dev/snd/pcmC0D0p"}}
-		}, "", 10, "reaper (PID 42, uid 1000): configured process"},
+		}, "", 10, "reaper (PID 42, uid 1000): configured process | 2 in all: reaper (PID 42, uid 1000): configured process; jackd (PID 43, uid 0): holds /dev/snd/pcmC0D0p; looked at: processes, /dev/snd"},
 		{"unreadable", onDesktop, fsm.Compute, func(in *Input) { in.Facts.Audio = broken[fsm.Audio]() }, "", 20, "the probe broke"},
 		{"looked at nothing", onDesktop, fsm.Compute, func(in *Input) { in.Facts.Audio.Value.Looked = nil }, "", 20, "looked at nothing"},
 	})
@@ -68,6 +68,7 @@ func TestCPULoadSafe(t *testing.T) {
 	load := func(v float64) func(*Input) { return func(in *Input) { in.Facts.Load.Value.CPUSome = v } }
 	run(t, "check_cpu_load_safe", []row{
 		{"quiet", onDesktop, fsm.Compute, nil, "", 0, "3.0 %"},
+		{"idle", onDesktop, fsm.Compute, load(0), "", 0, "0.0 %"},
 		{"at the threshold", onDesktop, fsm.Compute, load(40), "", 0, "40.0 %"},
 		{"above it", onDesktop, fsm.Compute, load(40.1), "", 12, "40.1 %"},
 		{"not a number", onDesktop, fsm.Compute, load(math.NaN()), "", 22, "NaN"},
@@ -124,6 +125,9 @@ func TestMemoryHeadroom(t *testing.T) {
 	linger := func(in *Input) { in.Facts.Logins.Value.Users[0].Linger = true }
 	run(t, "check_memory_headroom", []row{
 		{"enough", onDesktop, fsm.Compute, nil, "", 0, "8.0 GiB available"},
+		{"just enough", onDesktop, fsm.Compute, only(2 << 30), "", 0, "2.0 GiB available"},
+		{"just enough, and no more to be asked", onDesktop, fsm.Compute, both(only(2<<30), func(in *Input) { in.Facts.Units = broken[map[string]fsm.Unit]() }), "", 0, ""},
+		{"just enough with the session's", onDesktop, fsm.Compute, both(only(2<<30-900<<20), scope), "", 0, "900 MiB of units"},
 		{"too little", onDesktop, fsm.Compute, only(1 << 30), "", 14, "1.0 GiB of memory is missing for compute"},
 		{"with the session's", onDesktop, fsm.Compute, both(only(1<<30), scope), "", 14, "124 MiB of memory is missing"},
 		{"with the user manager's", onDesktop, fsm.Compute, both(only(1<<30), scope, manager), "", 0, "1.1 GiB of units"},

@@ -27,6 +27,7 @@ func TestBlockCode(t *testing.T) {
 		{"the first soft block", []fsm.Verdict{soft("check_user_jobs_safe", 13), soft("check_cpu_load_safe", 12)}, 12},
 		{"a hard block before what could not be told", []fsm.Verdict{hard("check_target_reachable", 28), hard("check_vllm_drainable", 15)}, 15},
 		{"the first that could not be told", []fsm.Verdict{soft("check_cpu_load_safe", 22), hard("check_audio_idle", 20)}, 20},
+		{"20 is no block", []fsm.Verdict{hard("check_audio_idle", 20), soft("check_cpu_load_safe", 12)}, 12},
 		{"a site guard comes last", []fsm.Verdict{hard("lab-booked", 10), hard("check_memory_headroom", 14)}, 14},
 		{"a site guard before a soft block", []fsm.Verdict{soft("check_cpu_load_safe", 12), hard("lab-booked", 19)}, 19},
 	}
@@ -40,23 +41,23 @@ func TestBlockCode(t *testing.T) {
 func TestSiteGuards(t *testing.T) {
 	site := []fsm.SiteVerdict{
 		{Name: "a-pass", Code: 0, Reason: "fine"}, {Name: "b-block", Code: 17, Reason: "the lab is booked"},
-		{Name: "c-lost", Code: 1, Reason: "exit status 1"}, {Name: "d-told", Code: 23}, {Name: "e-misuse", Code: 30}, {Name: "f-signal", Code: -1}, {Name: "g-nine", Code: 9},
+		{Name: "c-lost", Code: 1, Reason: "exit status 1"}, {Name: "d-told", Code: 23}, {Name: "e-misuse", Code: 30}, {Name: "f-signal", Code: -1}, {Name: "g-nine", Code: 9}, {Name: "h-ten", Code: 10}, {Name: "i-last", Code: 29},
 	}
 	in := Input{Facts: fsm.Facts{Site: ok(site)}}
 	var got []int
 	for i, v := range Judge([]Guard{siteGuards}, in) {
 		got = append(got, v.Code)
-		if v.Guard != site[i].Name || !v.Hard || v.OK != (v.Code == 0) || v.Reason == "" {
+		if v.Guard != site[i].Name || !v.Hard || v.OK != (v.Code == 0) || v.Reason == "" || site[i].Reason != "" && v.Reason != site[i].Reason {
 			t.Errorf("got %+v of %+v", v, site[i])
 		}
 	}
-	if want := []int{0, 17, 20, 23, 20, 20, 20}; !slices.Equal(got, want) {
+	if want := []int{0, 17, 20, 23, 20, 20, 20, 10, 29}; !slices.Equal(got, want) {
 		t.Errorf("got codes %v, want %v", got, want)
 	}
 	if v := siteGuards.Check(in); v.Guard != "b-block" || v.Code != 17 {
 		t.Errorf("as one guard it says %+v", v)
 	}
-	if v := siteGuards.Check(Input{Facts: fsm.Facts{Site: ok([]fsm.SiteVerdict{})}}); !v.OK || v.Code != 0 {
+	if v := siteGuards.Check(Input{Facts: fsm.Facts{Site: ok([]fsm.SiteVerdict{})}}); !v.OK || v.Code != 0 || !v.Hard {
 		t.Errorf("without site guards it says %+v", v)
 	}
 }
@@ -163,6 +164,9 @@ func TestQuery(t *testing.T) {
 
 	in = input(t, onDesktop(), testPolicy(), fsm.StudioLocal)
 	q = Query(ForPlan(in.Plan, in.Wish, in.Policy), in.Plan)
+	if in.Plan.Stops = []string{"cups.service"}; slices.Contains(Query(ForPlan(in.Plan, in.Wish, in.Policy), in.Plan).Units, "cups.service") {
+		t.Error("nobody weighs memory, and that of cups.service is asked for")
+	}
 	if q.About&fsm.AboutStopSets != 0 || len(q.Targets) != 0 {
 		t.Errorf("a plan that isolates nothing asks for the stop sets of %v", q.Targets)
 	}
@@ -204,7 +208,19 @@ func TestAll(t *testing.T) {
 
 func TestCannotTellMode(t *testing.T) {
 	v := CannotTellMode("no bus")
-	if v.OK || v.Code != 28 || v.Guard != "check_target_reachable" || v.Reason != "no bus" || BlockCode([]fsm.Verdict{v}) != 28 {
+	if v.OK || v.Code != 28 || !v.Hard || v.Guard != "check_target_reachable" || v.Reason != "no bus" || BlockCode([]fsm.Verdict{v}) != 28 {
 		t.Errorf("got %+v", v)
+	}
+}
+
+// TestBlockingDoubts: a verdict that contradicts itself refuses.
+func TestBlockingDoubts(t *testing.T) {
+	for _, v := range []fsm.Verdict{{Guard: "a", Code: 11, OK: true}, {Guard: "a"}} {
+		if len(Blocking([]fsm.Verdict{v})) != 1 {
+			t.Errorf("%+v passes", v)
+		}
+	}
+	if v := siteGuards.Check(Input{}); v.Code != 20 || !v.Hard {
+		t.Errorf("site guards that were not run: %+v", v)
 	}
 }

@@ -138,6 +138,7 @@ func TestBeforeUndo(t *testing.T) {
 func TestBeforeStopByConfiguration(t *testing.T) {
 	p := testPolicy()
 	p.Inference.OnTimeout = fsm.DrainBlock
+	p.Inference.URL = nil // the stop is the first step: nothing can be drained
 	in := input(t, inCompute(), p, fsm.Desktop).before(t, fsm.Stop)
 	if got := names(Before(*in.Before, in.Plan, in.Wish, p)); got != "vllm_drainable" {
 		t.Errorf("with vllm.drain.on_timeout = block the stop is guarded by %q", got)
@@ -163,6 +164,19 @@ func TestMemoryIsAskedOnceAModelLoads(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+// TestMemoryIsAskedBeforeTheModel: other units that the plan starts take none.
+func TestMemoryIsAskedBeforeTheModel(t *testing.T) {
+	p := testPolicy()
+	p.Memory.Model = 1 << 30
+	start := fsm.Step{Op: fsm.Op{Verb: fsm.Start, Arg: "vllm@compute.service"}, Yields: true}
+	for _, other := range []fsm.Op{{Verb: fsm.Start, Arg: "x.service"}, {Verb: fsm.Drain, Arg: "vllm@compute.service"}} {
+		plan := fsm.Plan{From: fsm.Desktop, To: fsm.Compute, Steps: []fsm.Step{{Op: other}, start}}
+		if got := names(Before(start, plan, fsm.Wish{}, p)); !strings.Contains(got, "memory_headroom") {
+			t.Errorf("after %s the start is guarded by %s", other, got)
+		}
 	}
 }
 

@@ -49,6 +49,15 @@ func TestTargetReachable(t *testing.T) {
 			step(fsm.Step{Op: fsm.Op{Verb: fsm.UnmaskNow, Arg: "vllm@compute.service"}})(in)
 			load("vllm@compute.service", "masked")(in)
 		}, "", 0, ""},
+		{"another that the plan unmasks", onDesktop, fsm.Compute, func(in *Input) {
+			step(fsm.Step{Op: fsm.Op{Verb: fsm.UnmaskNow, Arg: "getty@tty1.service"}})(in)
+			load("vllm@compute.service", "masked")(in)
+		}, "", 18, "is masked"},
+		{"one that the plan masks", onDesktop, fsm.Compute, func(in *Input) {
+			step(fsm.Step{Op: fsm.Op{Verb: fsm.MaskNow, Arg: "vllm@compute.service"}})(in)
+			load("vllm@compute.service", "masked")(in)
+		}, "", 18, "is masked"},
+		{"before the first step", onDesktop, fsm.Compute, nil, fsm.MaskNow, 0, "compute can be reached | to be started: compute.target, vllm@compute.service"},
 		{"unmasked only after its start", onDesktop, fsm.Compute, func(in *Input) {
 			in.Plan.Steps = append(in.Plan.Steps, fsm.Step{Op: fsm.Op{Verb: fsm.UnmaskNow, Arg: "vllm@compute.service"}})
 			load("vllm@compute.service", "masked")(in)

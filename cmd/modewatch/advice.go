@@ -26,7 +26,7 @@ var advices = map[string]string{
 	"check_user_jobs_safe":            "let it finish, end it, or list it in the configuration as one that never counts",
 	"check_memory_headroom":           "end what uses the memory, or lower what the configuration asks for",
 	"check_vllm_drainable":            "let its requests end, or stop the unit",
-	"check_graphical_session_present": "log in to a graphical session first",
+	"check_graphical_session_present": "begin a session at the desk, then ask again",
 	"check_graphical_session_absent":  "log out of that session",
 	"check_target_reachable":          "repair what is named, then ask again",
 	"check_studio_capability_local":   "use the studio where it is placed, or change the placement file",
@@ -78,6 +78,16 @@ func (p *page) verdictRows(verdicts []fsm.Verdict) {
 		rows = append(rows, []string{p.paintVerdict(v), guardCode(v), v.Reason})
 	}
 	p.table(rows)
+}
+
+// asRoot tells who may read more, after verdicts that could not tell.
+func (p *page) asRoot(verdicts []fsm.Verdict, uid int) {
+	for _, v := range verdicts {
+		if v.Code >= 20 && uid != 0 {
+			p.line(p.dim("Root can read more than you: use sudo."))
+			return
+		}
+	}
 }
 
 // sentence begins with a capital and ends with a full stop.

@@ -21,16 +21,16 @@ const exitDetached = 130
 type follower struct {
 	env   env
 	files files
-	ours  func(fsm.Attempt) bool // tells the attempt that is waited for
-	id    string                 // of the wish, "" where only ours knows it
-	over  <-chan string          // the end of the job that makes the attempt, or nil
-	job   string                 // its result
-	every time.Duration          // between two looks without an event
-	grace time.Duration          // for a dead controller to come back, and for a request to be taken
+	ours  func(fsm.Attempt) bool  // tells the attempt that is waited for
+	known func(fsm.Snapshot) bool // tells whether the controller has it in hand
+	over  <-chan string           // the end of the job that makes the attempt, or nil
+	job   string                  // its result
+	every time.Duration           // between two looks without an event
+	grace time.Duration           // for a dead controller to come back, and for a request to be taken
 	live  *liveLine
 
 	begun   time.Time // when the request was made
-	last    string    // id of the last attempt that was looked up in the history
+	last    string    // id of the last attempt at the last search of the history
 	lost    time.Time // since when no controller is alive
 	unheard time.Time // since when nothing is seen of the wish
 }
@@ -96,7 +96,7 @@ func (w *follower) look() (*fsm.Attempt, error) {
 	if s.Last != nil && w.ours(*s.Last) {
 		return s.Last, nil
 	}
-	if a, err := w.missed(s.Last); a != nil || err != nil {
+	if a, err := w.missed(s); a != nil || err != nil {
 		return a, err
 	}
 	w.show(s)
@@ -104,45 +104,41 @@ func (w *follower) look() (*fsm.Attempt, error) {
 }
 
 // missed finds an attempt that ended between two looks and was followed by
-// another before we saw it.
-func (w *follower) missed(last *fsm.Attempt) (*fsm.Attempt, error) {
-	if last == nil || last.ID == w.last || w.id == "" {
+// another before we saw it. While an attempt runs and none has ended since the
+// last search, there is nothing to search for.
+func (w *follower) missed(s fsm.Snapshot) (*fsm.Attempt, error) {
+	if s.Last == nil || s.Attempt != nil && s.Last.ID == w.last {
 		return nil, nil
 	}
+	w.last = s.Last.ID
 	all, _, err := w.files.history(history.Filter{Since: w.begun})
-	if err != nil {
-		return nil, err
-	}
 	for i := len(all) - 1; i >= 0; i-- {
 		if w.ours(all[i]) {
 			return &all[i], nil
 		}
 	}
-	w.last = last.ID
-	return nil, nil
+	return nil, err
 }
 
-// heard ends a wait for a request that the controller does not follow.
+// heard ends a wait for what the controller does not have in hand.
 func (w *follower) heard(s fsm.Snapshot) error {
-	if w.id == "" || s.Wish != nil && s.Wish.ID == w.id {
-		w.unheard = time.Time{}
-		return nil
-	}
 	now := w.env.now()
-	if w.unheard.IsZero() {
-		w.unheard, w.last = now, "" // look up the history once more
-		return nil
+	switch {
+	case w.known(s):
+		w.unheard = time.Time{}
+	case w.unheard.IsZero():
+		w.unheard = now
+	case now.Sub(w.unheard) >= w.grace:
+		return broken("journalctl -u modewatch tells what became of it", "the controller has told nothing of it for %s", span(w.grace))
 	}
-	if now.Sub(w.unheard) < w.grace {
-		return nil
-	}
-	return broken("journalctl -u modewatch tells what became of it", "the controller has not taken the request up within %s", span(w.grace))
+	return nil
 }
 
+// show tells of the attempt under way, which may be one that runs before ours.
 func (w *follower) show(s fsm.Snapshot) {
 	switch {
 	case s.Attempt == nil:
-	case w.id == "" || s.Attempt.Wish.ID == w.id || s.Wish != nil && s.Attempt.To == s.Wish.Mode:
+	case s.Wish == nil || s.Attempt.Wish.ID == s.Wish.ID || s.Attempt.To == s.Wish.Mode:
 		w.live.running(*s.Attempt, w.env.now())
 	default:
 		w.live.queued(*s.Attempt, w.env.now())

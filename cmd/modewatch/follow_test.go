@@ -105,14 +105,11 @@ func TestRequestTellsTheSteps(t *testing.T) {
 		s.Wish = &fsm.Wish{ID: q.ID, Mode: fsm.Compute}
 		run, end := stopping(), attempted(fsm.Reached, fsm.Compute, "")
 		run.Wish.ID, end.Wish.ID = q.ID, q.ID
-		for run.Await = ""; ; {
-			r.publish(moving(s, run))
-			select {
-			case <-told:
-			case <-time.After(10 * time.Second):
-				t.Error("the step was not told")
-			}
-			break
+		r.publish(moving(s, run))
+		select {
+		case <-told:
+		case <-time.After(10 * time.Second):
+			t.Error("the step was not told")
 		}
 		r.publish(after(s, end))
 	})
@@ -159,7 +156,7 @@ func TestRequestThatIsNotTakenUp(t *testing.T) {
 	r := newRig(t, desk())
 	r.env.grace = 30 * time.Millisecond
 	r.daemon(resting(atDesk), func(spooled) {})
-	if code, _, err := r.run("request", "compute"); code != exitError || !strings.Contains(err, "has not taken the request up") {
+	if code, _, err := r.run("request", "compute"); code != exitError || !strings.Contains(err, "has told nothing of it") {
 		t.Errorf("exit %d, %q; want 1 and why", code, err)
 	}
 }
@@ -174,7 +171,7 @@ func TestDaemonDiesWhileFollowed(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			q, _ := r.spool()
+			q, _ := r.spool() // a daemon that took it up, and died
 			run, end := stopping(), attempted(fsm.Interrupted, fsm.Desktop, "the controller ended at step 3 of 8")
 			run.Wish.ID, end.Wish.ID = q.ID, q.ID
 			r.publish(moving(wanting(resting(atDesk)), run))

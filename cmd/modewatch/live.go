@@ -27,7 +27,7 @@ func (e env) liveLine() *liveLine {
 
 func (l *liveLine) running(r fsm.Running, now time.Time) {
 	if l.columns > 0 {
-		l.rewrite(progress(r, now))
+		l.rewrite(progressStep(r), " — "+waiting(r, now))
 		return
 	}
 	if r.Doing != "judging" { // it takes no time worth a line
@@ -39,7 +39,7 @@ func (l *liveLine) running(r fsm.Running, now time.Time) {
 func (l *liveLine) queued(r fsm.Running, now time.Time) {
 	before := fmt.Sprintf("waiting for %s → %s to end", r.From, r.To)
 	if l.columns > 0 {
-		l.rewrite(before + ", " + progress(r, now))
+		l.rewrite(before+", "+progressStep(r), " — "+waiting(r, now))
 		return
 	}
 	l.once(before)
@@ -69,15 +69,17 @@ func (l *liveLine) once(text string) {
 	fmt.Fprintln(l.w, tame(text, l.style.colour))
 }
 
-func (l *liveLine) rewrite(text string) {
+// rewrite puts head and tail in place of what stood there. Where the terminal
+// is too narrow for both, the head is cut.
+func (l *liveLine) rewrite(head, tail string) {
 	if l.quiet {
 		return
 	}
-	text = tame(text, false)
-	if r := []rune(text); len(r) >= l.columns {
-		text = string(r[:max(1, l.columns-2)]) + "…"
+	text := []rune(tame(head, false))
+	if room := max(1, l.columns-1-length(tail)); len(text) > room {
+		text = append(text[:room-1], '…')
 	}
-	fmt.Fprint(l.w, "\r\x1b[K"+text)
+	fmt.Fprint(l.w, "\r\x1b[K"+string(text)+tail)
 	l.open = true
 }
 

@@ -54,6 +54,45 @@ func TestStaleSnapshot(t *testing.T) {
 	}
 }
 
+// On a terminal one line is written anew, never longer than the terminal, and
+// taken away at the end; names of processes do nothing to it.
+func TestLiveLine(t *testing.T) {
+	var b strings.Builder
+	l := &liveLine{w: &b, columns: 48}
+	r := stopping()
+	l.running(r, noon)
+	l.running(r, noon.Add(time.Second))
+	l.note("the controller has ended")
+	r.Await, l.columns = "\x1b]0;title\x07", 100
+	l.running(r, noon)
+	l.end()
+	l.end()
+	want := "\r\x1b[Kstep 3/8: end session 2: w… — 3 s, at most 20 s" + "\r\x1b[Kstep 3/8: end session 2: w… — 4 s, at most 20 s" +
+		"\r\x1b[K" + "the controller has ended\n" + "\r\x1b[Kstep 3/8: end session 2: waiting for �]0;title�" + " — 3 s, at most 20 s" + "\r\x1b[K"
+	if b.String() != want {
+		t.Errorf("%q; want %q", b.String(), want)
+	}
+	l = &liveLine{w: &b, columns: 40, quiet: true}
+	b.Reset()
+	l.running(r, noon)
+	l.queued(r, noon)
+	l.note("x")
+	if l.end(); b.Len() > 0 {
+		t.Errorf("quiet, yet %q", b.String())
+	}
+}
+
+func TestQueuedBehindAnother(t *testing.T) {
+	var b strings.Builder
+	w := &follower{live: &liveLine{w: &b}}
+	s := moving(resting(atDesk), stopping())
+	s.Wish = &fsm.Wish{ID: "ours", Mode: fsm.Desktop}
+	w.show(s)
+	if want := "waiting for desktop → compute to end\n"; b.String() != want {
+		t.Errorf("%q; want %q", b.String(), want)
+	}
+}
+
 // program runs the test binary as modewatch.
 func (r *rig) program(args ...string) *exec.Cmd {
 	exe, err := os.Executable()

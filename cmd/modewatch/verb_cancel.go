@@ -26,27 +26,27 @@ func runCancel(e env, _ []string) (int, error) {
 		e.say("The point of no return is passed: the attempt is walked back, but a session that has ended does not come back.")
 	}
 	if v.Once {
-		err = e.stop(context.Background(), controllerUnit(running.To))
-	} else {
-		err = askFault(f.store().Ask(desired.Command{Verb: desired.VerbCancel, ID: desired.NewID(), By: self()}))
-	}
-	if err != nil {
-		return 0, err
-	}
-	if v.Once {
-		return e.stopped(f, running)
+		return e.stopOnce(f, running)
 	}
 	w := e.follower(f)
 	w.ours = func(a fsm.Attempt) bool { return a.ID == running.ID }
+	w.known = func(s fsm.Snapshot) bool { return s.Attempt != nil && s.Attempt.ID == running.ID }
+	if err := f.store().Ask(desired.Command{Verb: desired.VerbCancel, ID: desired.NewID(), By: self()}); err != nil {
+		return 0, askFault(err)
+	}
 	a, err := e.follow(w)
 	return e.cancelled(a, err)
 }
 
-// stopped tells how an attempt of mode-controller@ ended that was stopped.
-func (e env) stopped(f files, running fsm.Running) (int, error) {
+// stopOnce stops the unit that makes a single attempt, and tells how it ended.
+func (e env) stopOnce(f files, running fsm.Running) (int, error) {
+	unit := controllerUnit(running.To)
+	if err := e.stop(context.Background(), unit); err != nil {
+		return 0, err
+	}
 	last, err := f.last()
 	if err == nil && (last == nil || last.ID != running.ID) {
-		err = broken(e.prog+" status shows where this host is", "%s was stopped and left no record", controllerUnit(running.To))
+		err = broken(e.prog+" status shows where this host is", "%s was stopped and left no record", unit)
 	}
 	if err != nil {
 		return 0, err

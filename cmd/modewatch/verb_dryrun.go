@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/guards"
@@ -32,6 +33,7 @@ func runDryRun(e env, args []string) (int, error) {
 	}
 	p := e.page(0)
 	p.preview(to, pre)
+	p.asRoot(pre.Verdicts, os.Geteuid())
 	return pre.Exit, e.show(p)
 }
 

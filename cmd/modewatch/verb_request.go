@@ -50,6 +50,10 @@ func (e env) ask(c desired.Command, detach bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	controller := e.getenv("MODEWATCH_CONTROLLER") == "1"
+	if controller && e.getenv("JOURNAL_STREAM") != "" {
+		e.quiet = true // the journal has the whole story already
+	}
 	f := filesOf(cfg)
 	switch v, live := f.live(); {
 	case live && v.Once:
@@ -62,7 +66,7 @@ func (e env) ask(c desired.Command, detach bool) (int, error) {
 			return 0, err
 		}
 	}
-	if e.getenv("MODEWATCH_CONTROLLER") == "1" {
+	if controller {
 		return e.attemptHere(f, c)
 	}
 	if c.Verb == desired.VerbForce {
@@ -94,6 +98,11 @@ func (e env) standing(f files) (fsm.Mode, error) {
 // askDaemon puts the command into the spool and follows what becomes of it.
 func (e env) askDaemon(f files, c desired.Command, detach bool) (int, error) {
 	c.ID, c.By = desired.NewID(), self()
+	w := e.follower(f) // before the request: what ends from now on may be its
+	w.ours = func(a fsm.Attempt) bool { return a.Serves(c.ID) }
+	w.known = func(s fsm.Snapshot) bool {
+		return s.Wish != nil && s.Wish.ID == c.ID || s.Attempt != nil && s.Attempt.Wish.ID == c.ID
+	}
 	if err := f.store().Ask(c); err != nil {
 		return 0, askFault(err)
 	}
@@ -101,15 +110,14 @@ func (e env) askDaemon(f files, c desired.Command, detach bool) (int, error) {
 		e.say("Asked for. `%s status` shows how it gets on.", e.prog)
 		return 0, nil
 	}
-	w := e.follower(f)
-	w.id, w.ours = c.ID, func(a fsm.Attempt) bool { return a.Serves(c.ID) }
 	a, err := e.follow(w)
 	return e.result(a, err)
 }
 
 func askFault(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fault{code: fsm.ExitNotAllowed, text: err.Error()}
+		return notAllowed(fmt.Sprintf("use sudo, or have root add you to group %s (usermod -aG %s USER) and log in again", desired.GroupName, desired.GroupName),
+			"you may not ask the daemon for anything: you are not in group %s", desired.GroupName)
 	}
 	return err
 }
@@ -199,6 +207,9 @@ func (p *page) end(a fsm.Attempt) {
 		if s.Undo && s.Result != "done" {
 			p.hang("  ", fmt.Sprintf("not taken back: %s: %s", names{}.doing(s.Op), s.Cause))
 		}
+	}
+	if a.Outcome == fsm.Blocked {
+		return // nothing has changed, so what deviates did so before
 	}
 	for _, d := range a.Degraded {
 		p.hang("  "+p.warn("degraded")+"  ", d.What+": "+d.Evidence)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -56,6 +57,7 @@ func runStatus(e env, _ []string) (int, error) {
 	}
 	p := e.page(12)
 	p.overview(o, e.now())
+	p.asRoot(o.Blocking, os.Geteuid())
 	return 0, e.show(p)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/guards"
@@ -38,6 +39,7 @@ func runWhy(e env, args []string) (int, error) {
 	}
 	p := e.page(0)
 	p.why(to, pre, bad)
+	p.asRoot(pre.Verdicts, os.Geteuid())
 	return pre.Exit, e.show(p)
 }
 

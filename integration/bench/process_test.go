@@ -105,20 +105,24 @@ func (p process) number(text string) int64 {
 	return n
 }
 
-// still is how long a process must have done nothing to be at rest.
+// still is how long a process must have done nothing to be at rest between two
+// requests.
 const still = 60 * time.Millisecond
 
 // settle waits until the process is at rest and returns its CPU time.
-func (p process) settle() time.Duration {
+func (p process) settle() time.Duration { return p.settleFor(still) }
+
+// settleFor waits until the process has done nothing for a while.
+func (p process) settleFor(while time.Duration) time.Duration {
 	p.t.Helper()
 	now, since := p.cpu(), time.Now()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()
 	err := lab.WaitFor(ctx, fmt.Sprintf("process %d at rest", p.pid), func() bool {
 		if c := p.cpu(); c != now {
 			now, since = c, time.Now()
 		}
-		return time.Since(since) >= still
+		return time.Since(since) >= while
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -8,13 +8,15 @@ import (
 // spans is how long the daemon is watched at rest.
 var spans = map[bool]time.Duration{true: 10 * time.Minute, false: 30 * time.Second}
 
+// calm is how long nothing must have happened before rest is measured.
+const calm = 2 * time.Second
+
 // atRest takes the figures of a daemon that has nothing to do, its triggers off,
 // beside those of systemd-logind, which has nothing to do either.
 func atRest(t *testing.T, r *report) {
 	m := newMachine(t)
 	peer := m.main("systemd-logind.service")
-	m.daemon.settle()
-	peer.settle()
+	m.daemon.settleFor(calm) // the login and what follows it is over
 	ours, theirs := watchRest(m.daemon), watchRest(peer)
 	select {
 	case <-time.After(spans[*full]):

@@ -77,12 +77,11 @@ func authenticate(conn *dbus.Conn, err error) (*dbus.Conn, error) {
 }
 
 // bounded sets up a connection under ctx. The connection itself lives by the
-// context that setup is given, which outlasts ctx once setup is through. end
-// ends that life.
-func bounded[T any](ctx context.Context, setup func(life context.Context, end func()) (T, error)) (T, error) {
+// context that setup is given, which outlasts ctx once setup is through.
+func bounded[T any](ctx context.Context, setup func(life context.Context) (T, error)) (T, error) {
 	life, end := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, end)
-	conn, err := setup(life, end)
+	conn, err := setup(life)
 	switch {
 	case !stop():
 		err = context.Cause(ctx)
@@ -94,18 +93,17 @@ func bounded[T any](ctx context.Context, setup func(life context.Context, end fu
 	return none, err
 }
 
-// connect opens a manager's connection; go-systemd makes two of it, for calls
-// and for signals, and the loss of one is the loss of both.
+// connect opens a manager's connection. go-systemd asks for two, for calls and
+// for signals; one does for both, as our signal handler never keeps an answer
+// waiting, and halves the way to a busy manager.
 func connect(ctx context.Context, dial dialer) (*manager, error) {
-	return bounded(ctx, func(life context.Context, end func()) (*manager, error) {
-		conn, err := sd.NewConnection(func() (*dbus.Conn, error) {
-			c, err := dial(dbus.WithContext(life), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
-			if err == nil {
-				context.AfterFunc(c.Context(), end)
-			}
-			return c, err
-		})
-		return &manager{Conn: conn, lost: life.Done()}, err
+	return bounded(ctx, func(life context.Context) (*manager, error) {
+		one, err := dial(dbus.WithContext(life), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+		if err != nil {
+			return nil, err
+		}
+		conn, err := sd.NewConnection(func() (*dbus.Conn, error) { return one, nil })
+		return &manager{Conn: conn, lost: one.Context().Done()}, err
 	})
 }
 
@@ -139,7 +137,7 @@ func (a *Actor) bus(ctx context.Context) (*dbus.Conn, error) {
 	if a.login != nil && a.login.Connected() {
 		return a.login, nil
 	}
-	c, err := bounded(ctx, func(life context.Context, _ func()) (*dbus.Conn, error) {
+	c, err := bounded(ctx, func(life context.Context) (*dbus.Conn, error) {
 		return dialSystem(dbus.WithContext(life), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	})
 	if err != nil {

@@ -126,6 +126,8 @@ const rounds = 11
 // only where a verb costs so much more that something must be wrong.
 func TestLabFigures(t *testing.T) {
 	policy := testPolicy
+	audio := []string{"pipewire.socket", "pipewire.service", "wireplumber.service"}
+	policy.Units.Audio = audio
 	policy.Budgets = map[fsm.Mode][]fsm.Budget{fsm.Desktop: {{Slice: "t-ai.slice", Property: "CPUWeight", Value: 50}, {Slice: "user.slice", Property: "CPUWeight", Value: 300}}}
 	a, _ := newActor(t, policy)
 	addUnits(t, map[string]string{
@@ -140,7 +142,6 @@ func TestLabFigures(t *testing.T) {
 	b := newBare(t, dialSystem, true)
 	u := newBare(t, dialPrivate("/run/user/"+uid+"/systemd/private"), false)
 	u.call(nil, systemdManager, "Subscribe")
-	audio := []string{"pipewire.socket", "pipewire.service", "wireplumber.service"}
 	quiet := func(format string, args ...any) func() { return func() { sh(t, format, args...) } }
 	op := func(verb fsm.Verb, arg string) func() fsm.Op {
 		return func() fsm.Op { return fsm.Op{Verb: verb, Arg: arg} }

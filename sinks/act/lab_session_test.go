@@ -136,15 +136,12 @@ func slowManager(t *testing.T) {
 	t.Cleanup(func() { sh(t, "rm -r %s; systemctl daemon-reload", dropIn) })
 }
 
-func stateOf(t *testing.T, id string) string {
-	t.Helper()
-	return sh(t, "loginctl show-session %s -p State --value", id)
-}
-
 func TestLabOpeningSessionEnds(t *testing.T) {
-	a, j := newActor(t, testPolicy)
+	policy := testPolicy
+	policy.Deadlines.SessionTerm = 5 * time.Second // the manager takes one
+	a, j := newActor(t, policy)
 	slowManager(t)
-	id := logIn(t, "/bin/sleep 600")
+	id := beginLogin(t, "/bin/sleep 600")
 	if state := stateOf(t, id); state != "opening" {
 		t.Fatalf("the session is %s: the test tests nothing", state)
 	}
@@ -152,7 +149,23 @@ func TestLabOpeningSessionEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantGone(t, id)
-	if j.String() != "" {
+	if j.has("killing") {
+		t.Errorf("told: %s", j)
+	}
+}
+
+// One that does not open either is ended all the same.
+func TestLabSessionThatNeverOpensIsKilled(t *testing.T) {
+	policy := testPolicy
+	policy.Deadlines.SessionTerm = 50 * time.Millisecond
+	a, j := newActor(t, policy)
+	slowManager(t)
+	id := beginLogin(t, "/bin/sleep 600")
+	if err := do(t, a, fsm.EndSession, id); err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, id)
+	if !j.has("killing") {
 		t.Errorf("told: %s", j)
 	}
 }
@@ -161,7 +174,7 @@ func TestLabOpeningSessionEnds(t *testing.T) {
 func TestLabSessionWithoutAScopeIsKilled(t *testing.T) {
 	a, j := newActor(t, testPolicy)
 	slowManager(t)
-	id := logIn(t, "/bin/sleep 600")
+	id := beginLogin(t, "/bin/sleep 600")
 	sh(t, "loginctl terminate-session %s", id)
 	waitFor(t, "a closing session", func() bool { return stateOf(t, id) == "closing" })
 	if err := do(t, a, fsm.EndSession, id); err != nil {

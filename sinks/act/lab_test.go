@@ -180,8 +180,22 @@ ExecStart=%s
 `
 
 // logIn starts a logind session of alice's, of type wayland, whose leader runs a
-// command, and returns its id.
+// command, and returns its id once it has opened.
 func logIn(t testing.TB, command string) string {
+	t.Helper()
+	id := beginLogin(t, command)
+	waitFor(t, "an open session", func() bool { return stateOf(t, id) != "opening" })
+	return id
+}
+
+// stateOf returns logind's word for the state of a session.
+func stateOf(t testing.TB, id string) string {
+	t.Helper()
+	return sh(t, "loginctl show-session %s -p State --value", id)
+}
+
+// beginLogin is logIn without the wait for the session to open.
+func beginLogin(t testing.TB, command string) string {
 	t.Helper()
 	uid := alice(t)
 	addUnits(t, map[string]string{"t-login.service": fmt.Sprintf(loginUnit, command)})

@@ -64,28 +64,33 @@ func (a *Actor) endSession(ctx context.Context, id string) error {
 }
 
 // seeOut asks a session to end, kills it once if it does not in SessionTerm, and
-// returns when it is gone. A session that is still opening is not asked yet: it
-// would be closing for ever, its leader outside of the scope.
+// returns when it is gone. A session that is opening is given as long to open: if
+// it is asked before, it is closing for ever, its leader outside of the scope.
 func (a *Actor) seeOut(ctx context.Context, s *session, removed <-chan *dbus.Signal) error {
-	kill := time.NewTimer(a.policy.Deadlines.SessionTerm)
-	defer kill.Stop()
-	interval, asked := lookFirst, false
+	patience := time.NewTimer(a.policy.Deadlines.SessionTerm)
+	defer patience.Stop()
+	interval, asked, late := lookFirst, false, false
 	for !s.ended() {
-		if !asked && s.state != "opening" {
+		switch {
+		case !asked && (late || s.state != "opening"):
 			if err := a.terminate(ctx, *s); err != nil {
 				return err
 			}
 			asked = true
+			patience.Reset(a.policy.Deadlines.SessionTerm)
+		case late:
+			a.log(fmt.Sprintf("%s: still there after %s, killing it", s, a.policy.Deadlines.SessionTerm))
+			a.kill(ctx, s.id)
+			interval = lookFirst
 		}
+		late = false
 		select {
 		case <-removed:
 			interval, removed = lookFirst, nil
 		case <-time.After(interval):
 			interval = min(2*interval, lookLast)
-		case <-kill.C:
-			a.log(fmt.Sprintf("%s: still there after %s, killing it", s, a.policy.Deadlines.SessionTerm))
-			a.kill(ctx, s.id)
-			interval, asked = lookFirst, true
+		case <-patience.C:
+			late = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

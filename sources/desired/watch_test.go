@@ -37,6 +37,55 @@ func TestEveryWriteIsOneWish(t *testing.T) {
 	}
 }
 
+// A reader that races with a writer sees only keys of writes that were made,
+// never a size of one and a time of another.
+func TestKeysAreOfWritesThatWere(t *testing.T) {
+	path := tmpfs(t)
+	const writes = 20000
+	made := map[key]bool{}
+	done := make(chan struct{})
+	seen := map[key]bool{}
+	go func() {
+		defer close(done)
+		for range writes {
+			f, err := os.Create(path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = f.WriteString("desktop\n")
+			var st unix.Stat_t
+			if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+				t.Error(err)
+			}
+			f.Close()
+			made[newKey(st, []byte("desktop\n"))] = true
+		}
+	}()
+	for reading := true; reading; {
+		select {
+		case <-done:
+			reading = false
+		default:
+		}
+		c := readWord(path, os.Getuid())
+		if c.key.Size > 0 {
+			seen[c.key] = true
+		}
+		c.close()
+	}
+	torn := 0
+	for k := range seen {
+		if !made[k] {
+			torn++
+		}
+	}
+	t.Logf("%d writes, %d seen, %d torn", len(made), len(seen), torn)
+	if torn > 0 || len(seen) == 0 {
+		t.Errorf("%d of %d keys are of no write", torn, len(seen))
+	}
+}
+
 // Writes that nobody waits for: the last one wins, none is taken twice.
 func TestStormEndsWithTheLastWord(t *testing.T) {
 	r := watched(t)

@@ -65,8 +65,11 @@ func State(dir string) (word string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	state, _, ok := bytes.Cut(text, []byte(`"`))
-	return string(state), ok && len(state) > 0
+	state, _, whole := bytes.Cut(text, []byte(`"`))
+	if !whole || len(state) == 0 {
+		return "", false
+	}
+	return string(state), true
 }
 
 // held tells whether somebody has the lock, without keeping anybody from it.
