@@ -22,6 +22,7 @@ func PlanFor(o Observation, to Mode, f Facts, p Policy) (Plan, error) {
 		b.budgets(StudioLocal)
 		b.overlayOn()
 		b.letLogin()
+		b.startAI(StudioLocal)
 	case [2]Mode{StudioLocal, Desktop}:
 		b.studioToDesktop()
 		b.letLogin()
@@ -41,6 +42,7 @@ func PlanFor(o Observation, to Mode, f Facts, p Policy) (Plan, error) {
 	case [2]Mode{Compute, StudioLocal}:
 		b.fromCompute(StudioLocal)
 		b.overlayOn()
+		b.startAI(StudioLocal)
 	default:
 		b.plan.Kind = Repair
 		b.repair()
@@ -165,9 +167,9 @@ func (b *builder) toCompute(overlay bool) {
 	b.prepare(Compute)
 	b.stopAI(Compute)
 	for _, unit := range b.p.Units.Starters {
-		if u := b.unit(unit); u.Load == "loaded" {
+		if u := b.unit(unit); u.Load == "loaded" && !u.Gone() {
 			b.add(Step{Op: Op{MaskNow, unit}, Deadline: b.p.Deadlines.Stop, Undo: Op{UnmaskNow, unit},
-				Final: len(gui) > 0 && !u.Gone(), Yields: true})
+				Final: len(gui) > 0, Yields: true})
 		}
 	}
 	b.endDesktops(gui)
@@ -243,17 +245,18 @@ func (b *builder) letLogin() {
 	}
 }
 
-// repair brings up what the mode wants and is not up. It isolates nothing and
-// ends no session.
+// repair brings up what the mode wants and is not up, and stops the AI units
+// that it does not want. It isolates nothing and ends no session.
 func (b *builder) repair() {
 	switch b.plan.To {
 	case Desktop:
+		b.stopAI(Desktop)
 		if !b.up(b.p.Units.Desktop) {
-			b.stopAI(Desktop)
 			b.start(b.p.Units.Desktop, Op{})
 		}
 		b.letLogin()
 	case StudioLocal:
+		b.stopAI(StudioLocal)
 		if !b.up(b.p.Units.AudioPriority) {
 			b.start(b.p.Units.AudioPriority, Op{})
 		}

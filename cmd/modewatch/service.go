@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
@@ -25,17 +26,31 @@ type job interface {
 
 // service is a unit's job that was asked for over the bus.
 type service struct {
-	conn *dbus.Conn
-	unit string
-	done chan string
+	conn   *dbus.Conn
+	unit   string
+	done   chan string
+	cancel context.CancelFunc
 }
 
-// startService starts a unit as root, or as polkit lets the caller.
+// How long the bus may take to answer, and a unit to stop: mode-controller@ has
+// two minutes for the way back.
+const (
+	busTime  = 30 * time.Second
+	stopTime = 3 * time.Minute
+)
+
+// startService starts a unit as root, or as polkit lets the caller. The
+// connection lives until it is closed, but the start itself is bounded.
 func startService(ctx context.Context, unit string) (job, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	slow := time.AfterFunc(busTime, cancel)
+	defer slow.Stop()
 	s, err := connect(ctx, unit)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
+	s.cancel = cancel
 	if _, err := s.conn.StartUnitContext(ctx, unit, "replace", s.done); err != nil {
 		s.close()
 		return nil, busFault("start", unit, err)
@@ -45,10 +60,13 @@ func startService(ctx context.Context, unit string) (job, error) {
 
 // stopService stops a unit and waits until it is stopped.
 func stopService(ctx context.Context, unit string) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
 	s, err := connect(ctx, unit)
 	if err != nil {
 		return err
 	}
+	s.cancel = cancel
 	defer s.close()
 	if _, err := s.conn.StopUnitContext(ctx, unit, "replace", s.done); err != nil {
 		return busFault("stop", unit, err)
@@ -69,13 +87,15 @@ func connect(ctx context.Context, unit string) (*service, error) {
 	return &service{conn: conn, unit: unit, done: make(chan string, 1)}, nil
 }
 
-func (s *service) close()              { s.conn.Close() }
+func (s *service) close()              { s.conn.Close(); s.cancel() }
 func (s *service) over() <-chan string { return s.done }
 
 // exited is the ExecMainCode of a process that ended by itself (CLD_EXITED).
 const exited = 1
 
 func (s *service) exit(ctx context.Context, result string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, busTime)
+	defer cancel()
 	code, err := s.property(ctx, "ExecMainCode")
 	if err != nil {
 		return 0, err

@@ -367,3 +367,51 @@ func TestABackgroundWishIsHeldByTheGate(t *testing.T) {
 		}
 	})
 }
+
+func TestADrainThatRunsOutOfTime(t *testing.T) {
+	for _, onTimeout := range []string{fsm.DrainStop, fsm.DrainBlock} {
+		t.Run(onTimeout, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := policy()
+				p.Inference.OnTimeout = onTimeout
+				r := in(t, fsm.Compute, func(o *Options) { o.Policy = p })
+				r.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) { f.Inference.Value[0].Running = 3 })
+				want := fsm.Reached
+				if onTimeout == fsm.DrainBlock {
+					want = fsm.Recovered
+				}
+				began := time.Now()
+				r.want(fsm.Desktop, want)
+				if took := time.Since(began); took < p.Deadlines.Drain {
+					t.Errorf("it waited for %s only", took)
+				}
+			})
+		})
+	}
+}
+
+func TestForcePassesOverSoftGuardsAlone(t *testing.T) {
+	for _, hard := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := policy()
+			p.Force = true
+			r := start(t, sim.Desk(p), func(o *Options) { o.Policy = p })
+			r.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) {
+				f.Load.Value.CPUSome = 99
+				if hard {
+					f.Audio.Value.Users = []fsm.AudioUse{{PID: 812, Comm: "reaper"}}
+				}
+			})
+			w := wish(fsm.Compute)
+			w.Force = true
+			r.eng.Submit(w)
+			a := r.wait(w.ID)
+			switch {
+			case hard && (a.Outcome != fsm.Blocked || a.Exit != 10):
+				t.Errorf("a hard guard was passed over: %s", a.Outcome)
+			case !hard && (a.Outcome != fsm.Reached || len(a.Bypassed) != 1 || a.Bypassed[0] != "check_cpu_load_safe"):
+				t.Errorf("ended %s, passed over %v", a.Outcome, a.Bypassed)
+			}
+		})
+	}
+}

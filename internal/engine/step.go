@@ -58,12 +58,10 @@ func haltText(h fsm.Halt) string {
 	return string(h)
 }
 
-// rejudge judges again, on fresh facts, right before a step that cannot be
-// taken back or hands the GPU on; for automatic wishes before every step (D8).
+// rejudge judges again, on fresh facts, right before a step, what guards.Before
+// says has to be: the hard guards before one that cannot be taken back or hands
+// the GPU on, more for automatic wishes (D8).
 func (a *attempt) rejudge(s *fsm.Step) (fsm.Halt, string) {
-	if !s.Guarded() && !a.wish.Reason.Automatic() {
-		return fsm.NoHalt, ""
-	}
 	bad := a.judgeBefore(s)
 	if len(bad) == 0 {
 		return fsm.NoHalt, ""
@@ -128,6 +126,9 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 		err = a.await(ctx, s, undo)
 	}
 	halt, result := a.verdictOf(err, undo)
+	if halt == fsm.HaltTimeout && a.mayCutOff(s) {
+		halt = fsm.NoHalt
+	}
 	res := fsm.StepResult{Op: s.Op, Undo: undo, Result: result, Began: began, Ended: time.Now()}
 	if err != nil {
 		res.Cause = err.Error()
@@ -141,6 +142,13 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 		return h, haltText(h)
 	}
 	return halt, s.Op.String() + ": " + res.Cause
+}
+
+// mayCutOff tells whether a drain that ran out of time is followed by the stop
+// all the same: for a person's wish, where the configuration says so (D14). The
+// guards have the last word before the stop.
+func (a *attempt) mayCutOff(s fsm.Step) bool {
+	return s.Verb == fsm.Drain && a.opt.Policy.Inference.OnTimeout == fsm.DrainStop && !a.wish.Reason.Automatic() && a.ctx.Err() == nil
 }
 
 func doingWord(undo bool) string {

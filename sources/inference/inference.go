@@ -5,10 +5,12 @@ package inference
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -89,6 +91,9 @@ func ask(ctx context.Context, unit, base string) fsm.Inference {
 // requests returns the requests that a server works on and those that wait.
 func requests(ctx context.Context, at address) (running, waiting float64, err error) {
 	got, err := get(ctx, at, "/metrics")
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return 0, 0, nil // nobody listens, so that nobody can have asked
+	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("cannot read %s/metrics: %w", at, err)
 	}
