@@ -42,7 +42,13 @@ bench: deps stage
 
 # Boot the lab, move the host from desktop to compute and show it live.
 run: deps stage
-	$(GO) run ./integration/cmd/labctl demo --install $(STAGE) $(if $(ONESHOT),--oneshot)
+	$(GO) run ./integration/cmd/labctl demo --install $(STAGE) --standins --sway alice \
+		--file /etc/modewatch/config.toml=integration/demo/config.toml \
+		--file /etc/modewatch/vllm/compute.env=integration/demo/compute.env \
+		--file /usr/local/bin/vllm-program=integration/demo/vllm-program \
+		--file /etc/systemd/system/k3s.service=integration/demo/k3s.service \
+		--enable modewatch.service --enable k3s.service --enable ssh.service \
+		$(if $(ONESHOT),--oneshot) integration/demo/demo.sh
 
 # The same decisions on a host in memory; needs no privilege.
 demo: build

@@ -8,25 +8,33 @@ import (
 )
 
 // Query returns what the host must be asked for the guards to judge the plan.
-func Query(set []Guard, plan fsm.Plan) fsm.Query {
+func Query(set []Guard, plan fsm.Plan) fsm.Query { return query(set, plan, plan.Isolates()) }
+
+// QueryBefore is Query for the guards that are judged right before a step: a
+// stop set is asked for only while its isolate is still to come.
+func QueryBefore(set []Guard, plan fsm.Plan, step fsm.Step) fsm.Query {
+	return query(set, plan, isolates(Input{Plan: plan, Before: &step}))
+}
+
+// query asks for the stop set of one target, if there is one: that of an isolate
+// which takes a step back is judged when it comes to that.
+func query(set []Guard, plan fsm.Plan, target string) fsm.Query {
 	q := fsm.Query{Wish: plan.To}
 	for _, g := range set {
 		q.About |= g.About
 	}
 	for _, s := range plan.Steps {
-		for _, op := range []fsm.Op{s.Op, s.Undo} {
-			if op.Verb == fsm.Isolate {
-				q.Targets = append(q.Targets, op.Arg)
-			}
-			q.Units = append(q.Units, unitsOf(op)...)
-		}
+		q.Units = append(q.Units, unitsOf(s.Op)...)
+		q.Units = append(q.Units, unitsOf(s.Undo)...)
 	}
 	if asks(set, memoryHeadroom) {
 		q.Units = append(q.Units, plan.Stops...)
 	}
-	q.Units, q.Targets = unique(q.Units), unique(q.Targets)
-	if len(q.Targets) == 0 {
+	q.Units = unique(q.Units)
+	if target == "" {
 		q.About &^= fsm.AboutStopSets
+	} else {
+		q.Targets = []string{target}
 	}
 	return q
 }

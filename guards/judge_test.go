@@ -153,8 +153,16 @@ func TestQuery(t *testing.T) {
 	if q.About != want || q.Wish != fsm.Compute {
 		t.Errorf("asks about %b, wants %b, wish %s", q.About, want, q.Wish)
 	}
-	if want := []string{"compute.target", "desktop.target"}; !slices.Equal(q.Targets, want) {
-		t.Errorf("stop sets of %v, want %v: the isolate and what takes it back", q.Targets, want)
+	if want := []string{"compute.target"}; !slices.Equal(q.Targets, want) {
+		t.Errorf("stop sets of %v, want %v", q.Targets, want)
+	}
+	done := false
+	for _, s := range in.Plan.Steps {
+		q := QueryBefore(ForPlan(in.Plan, in.Wish, in.Policy), in.Plan, s)
+		if asks := q.About&fsm.AboutStopSets != 0; asks == done || asks != (len(q.Targets) == 1) {
+			t.Errorf("before %s: stop sets of %v", s.Op, q.Targets)
+		}
+		done = done || s.Verb == fsm.Isolate
 	}
 	for _, name := range []string{"compute.target", "cups.service", "display-manager.service", "session-c2.scope", "vllm@compute.service"} {
 		if !slices.Contains(q.Units, name) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/modewatch/modewatch/cmd/modewatch/early"
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/sinks/history"
 	"github.com/modewatch/modewatch/sinks/runfiles"
@@ -34,7 +35,8 @@ func (f files) live() (view, bool) {
 	return view{Snapshot: s, Live: true, Once: byController(h.Who)}, true
 }
 
-// holder tells who holds the lock, and false where nobody does.
+// holder tells who holds the lock, and false where nobody does, or where one who
+// has just taken it has not said so yet.
 func (f files) holder() (runfiles.Holder, bool) {
 	var h runfiles.Holder
 	if alive, err := f.dirs().Alive(); err != nil || !alive {
@@ -44,7 +46,7 @@ func (f files) holder() (runfiles.Holder, bool) {
 	if err != nil || json.Unmarshal(data, &h) != nil {
 		return h, false
 	}
-	return h, h.Schema == fsm.Schema && h.PID > 0
+	return h, h.Schema == fsm.Schema && early.Exists(h.PID)
 }
 
 // last returns the last finished attempt, nil if none is on record.

@@ -22,6 +22,7 @@ type follower struct {
 	env   env
 	files files
 	ours  func(fsm.Attempt) bool  // tells the attempt that is waited for
+	wish  string                  // its id, "" to follow an attempt whoever wished for it
 	known func(fsm.Snapshot) bool // tells whether the controller has it in hand
 	over  <-chan string           // the end of the job that makes the attempt, or nil
 	job   string                  // its result
@@ -67,7 +68,7 @@ func (w *follower) wait(ctx context.Context) (fsm.Attempt, error) {
 		case <-changes.Errors: // an overflow: look at everything, which look does
 		case <-tick.C:
 		case w.job = <-w.over:
-			return w.jobEnded()
+			w.over = nil // its record may be still to come
 		case <-ctx.Done():
 			return fsm.Attempt{}, errDetached{}
 		}
@@ -124,7 +125,7 @@ func (w *follower) missed(s fsm.Snapshot) (*fsm.Attempt, error) {
 func (w *follower) heard(s fsm.Snapshot) error {
 	now := w.env.now()
 	switch {
-	case w.known(s):
+	case w.known == nil, w.known(s):
 		w.unheard = time.Time{}
 	case w.unheard.IsZero():
 		w.unheard = now
@@ -136,12 +137,12 @@ func (w *follower) heard(s fsm.Snapshot) error {
 
 // show tells of the attempt under way, which may be one that runs before ours.
 func (w *follower) show(s fsm.Snapshot) {
-	switch {
-	case s.Attempt == nil:
-	case s.Wish == nil || s.Attempt.Wish.ID == s.Wish.ID || s.Attempt.To == s.Wish.Mode:
-		w.live.running(*s.Attempt, w.env.now())
+	switch r := s.Attempt; {
+	case r == nil, w.known != nil && !w.known(s): // not taken up yet
+	case w.wish == "", r.Wish.ID == w.wish, s.Wish != nil && r.To == s.Wish.Mode:
+		w.live.running(*r, w.env.now())
 	default:
-		w.live.queued(*s.Attempt, w.env.now())
+		w.live.queued(*r, w.env.now())
 	}
 }
 
@@ -149,7 +150,7 @@ func (w *follower) show(s fsm.Snapshot) {
 // the file of the last attempt may tell the end all the same.
 func (w *follower) withoutController() (*fsm.Attempt, error) {
 	if w.over != nil {
-		return nil, nil // the job's end tells
+		return nil, nil // it has not begun yet, or is about to end
 	}
 	last, err := w.files.last()
 	if err != nil {
@@ -157,6 +158,9 @@ func (w *follower) withoutController() (*fsm.Attempt, error) {
 	}
 	if last != nil && w.ours(*last) {
 		return last, nil
+	}
+	if w.job != "" {
+		return nil, errNoRecord
 	}
 	now := w.env.now()
 	if w.lost.IsZero() {
@@ -168,18 +172,6 @@ func (w *follower) withoutController() (*fsm.Attempt, error) {
 	}
 	return nil, broken(w.env.prog+" status shows where this host is; systemctl status modewatch shows the controller",
 		"the controller ended and left no record of this attempt")
-}
-
-// jobEnded finds the record of the attempt that a unit's job made.
-func (w *follower) jobEnded() (fsm.Attempt, error) {
-	last, err := w.files.last()
-	if err != nil {
-		return fsm.Attempt{}, err
-	}
-	if last == nil || !w.ours(*last) {
-		return fsm.Attempt{}, errNoRecord
-	}
-	return *last, nil
 }
 
 // errNoRecord says that a unit ended without the record of an attempt.

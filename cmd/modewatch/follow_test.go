@@ -331,6 +331,45 @@ func TestRequestWithoutDaemonStartsTheController(t *testing.T) {
 	}
 }
 
+// A unit that another client's cancel stops: its start is cancelled at once, its
+// process goes on until the way back is gone, and then its record counts.
+func TestControllerIsStoppedByCancel(t *testing.T) {
+	r := newRig(t, desk())
+	lock := r.alive(controllerUnit(fsm.Compute), moving(resting(atDesk), stopping()))
+	r.must(os.Remove(filepath.Join(r.cfg.RunDir, "reconcile.pid"))) // not alive to the first look
+	r.env.start = func(context.Context, string) (job, error) {
+		r.must(lock.Release())
+		lock = r.alive(controllerUnit(fsm.Compute), moving(resting(atDesk), stopping()))
+		j := stoppedJob{fakeJob{make(chan string, 1), 0}}
+		j.done <- "canceled"
+		return j, nil
+	}
+	told := make(chan string, 1)
+	r.env.stderr = &tee{to: &r.err, want: "step 3/8", seen: told}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-told:
+		case <-time.After(10 * time.Second):
+			t.Error("what is under way was not told")
+		}
+		end := attempted(fsm.Cancelled, fsm.Desktop, "the controller was told to stop")
+		end.Begun = time.Now().Add(time.Second)
+		r.must(r.dirs().WriteTransition(end))
+		r.must(lock.Release())
+	}()
+	code, out, err := r.run("request", "compute")
+	<-done
+	if code != fsm.ExitCancelled || !strings.Contains(out, "was cancelled") || strings.Contains(err, "error") {
+		t.Errorf("exit %d, %q, %q; want 42 and the end", code, out, err)
+	}
+}
+
+type stoppedJob struct{ fakeJob }
+
+func (stoppedJob) exit(context.Context, string) (int, error) { return 0, os.ErrDeadlineExceeded }
+
 // As mode-controller@ without a daemon the attempt is made here.
 func TestRequestAsTheController(t *testing.T) {
 	r := newRig(t, desk())

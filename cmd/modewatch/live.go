@@ -15,14 +15,14 @@ type liveLine struct {
 	style   style
 	columns int // 0: no terminal
 	quiet   bool
-	told    string // the last line that was told
-	open    bool   // a line that is to be rewritten stands there
+	told    map[string]bool // the lines that were told, by attempt and text
+	open    string          // the line that stands there to be rewritten
 }
 
 // liveLine shows progress on standard error, so that standard output holds the
 // result alone.
 func (e env) liveLine() *liveLine {
-	return &liveLine{w: e.stderr, style: e.stylesErr(), columns: width(e.stderr), quiet: e.quiet || e.asJSON}
+	return &liveLine{w: e.stderr, style: e.stylesErr(), columns: width(e.stderr), quiet: e.quiet || e.asJSON, told: map[string]bool{}}
 }
 
 func (l *liveLine) running(r fsm.Running, now time.Time) {
@@ -31,7 +31,7 @@ func (l *liveLine) running(r fsm.Running, now time.Time) {
 		return
 	}
 	if r.Doing != "judging" { // it takes no time worth a line
-		l.once(stepLine(r))
+		l.once(r.ID, stepLine(r))
 	}
 }
 
@@ -42,7 +42,7 @@ func (l *liveLine) queued(r fsm.Running, now time.Time) {
 		l.rewrite(before+", "+progressStep(r), " — "+waiting(r, now))
 		return
 	}
-	l.once(before)
+	l.once(r.ID, before)
 }
 
 // stepLine tells a step when it begins.
@@ -58,14 +58,16 @@ func stepLine(r fsm.Running) string {
 // note tells something that stays on the screen.
 func (l *liveLine) note(text string) {
 	l.end()
-	l.once(text)
+	if !l.quiet {
+		fmt.Fprintln(l.w, tame(text, l.style.colour))
+	}
 }
 
-func (l *liveLine) once(text string) {
-	if l.quiet || text == l.told {
+func (l *liveLine) once(attempt, text string) {
+	if l.quiet || l.told[attempt+text] {
 		return
 	}
-	l.told = text
+	l.told[attempt+text] = true
 	fmt.Fprintln(l.w, tame(text, l.style.colour))
 }
 
@@ -79,14 +81,16 @@ func (l *liveLine) rewrite(head, tail string) {
 	if room := max(1, l.columns-1-length(tail)); len(text) > room {
 		text = append(text[:room-1], '…')
 	}
-	fmt.Fprint(l.w, "\r\x1b[K"+string(text)+tail)
-	l.open = true
+	if line := string(text) + tail; line != l.open {
+		fmt.Fprint(l.w, "\r\x1b[K"+line)
+		l.open = line
+	}
 }
 
 // end takes the line that is rewritten away.
 func (l *liveLine) end() {
-	if l.open {
+	if l.open != "" {
 		fmt.Fprint(l.w, "\r\x1b[K")
-		l.open = false
+		l.open = ""
 	}
 }

@@ -61,6 +61,7 @@ func TestLiveLine(t *testing.T) {
 	l := &liveLine{w: &b, columns: 48}
 	r := stopping()
 	l.running(r, noon)
+	l.running(r, noon)
 	l.running(r, noon.Add(time.Second))
 	l.note("the controller has ended")
 	r.Await, l.columns = "\x1b]0;title\x07", 100
@@ -84,9 +85,11 @@ func TestLiveLine(t *testing.T) {
 
 func TestQueuedBehindAnother(t *testing.T) {
 	var b strings.Builder
-	w := &follower{live: &liveLine{w: &b}}
+	w := &follower{wish: "ours", live: &liveLine{w: &b, told: map[string]bool{}}, known: func(s fsm.Snapshot) bool { return s.Wish != nil && s.Wish.ID == "ours" }}
 	s := moving(resting(atDesk), stopping())
+	w.show(s) // the wish has not been taken up
 	s.Wish = &fsm.Wish{ID: "ours", Mode: fsm.Desktop}
+	w.show(s)
 	w.show(s)
 	if want := "waiting for desktop → compute to end\n"; b.String() != want {
 		t.Errorf("%q; want %q", b.String(), want)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -21,6 +20,7 @@ import (
 	"github.com/modewatch/modewatch/sinks/notify"
 	"github.com/modewatch/modewatch/sinks/runfiles"
 	"github.com/modewatch/modewatch/sources/desired"
+	"github.com/modewatch/modewatch/sources/procs"
 )
 
 // runDaemon owns the machine until it is told to stop. A reload ends one watch
@@ -104,7 +104,7 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 		return nil, err
 	}
 	c.host = newHost(cfg, ears{hint: c.hint, down: c.down, log: c.log})
-	c.store.Who = whoIs
+	c.store.Who = procs.New("/proc", func() fsm.Policy { return cfg.Policy }).Caller
 	intent, err := dirs.ReadIntent()
 	c.report(err)
 	wish, err := c.store.Standing()
@@ -118,8 +118,16 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 	c.fresh = before.Boot != boot
 	c.options = engine.Options{Policy: cfg.Policy, Host: c.host, Recorder: c.rec, Boot: boot, PID: os.Getpid(),
 		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load,
-		BootWish: func(w fsm.Wish) { c.report(c.store.Submit(w)) }}
+		BootWish: c.keepBootWish}
 	return c, nil
+}
+
+// keepBootWish stores the wish of a boot, unless somebody wrote a word before
+// the daemon ever ran: that one is about to be found, and counts.
+func (c *owner) keepBootWish(w fsm.Wish) {
+	if word, err := c.store.Word(); err != nil || word == "" {
+		c.report(c.store.Submit(w))
+	}
 }
 
 // operators is the gid of the group whose members may wish by file; 0, which is
@@ -238,23 +246,4 @@ func (c *owner) report(err error) {
 	if err != nil {
 		c.note(fsm.NoteSource, err.Error())
 	}
-}
-
-// whoIs describes a live process as the maker of a wish.
-func whoIs(pid int) (fsm.Caller, error) {
-	dir := fmt.Sprintf("/proc/%d", pid)
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fsm.NoCaller, fmt.Errorf("cannot look at PID %d: %w", pid, err)
-	}
-	text, err := os.ReadFile(dir + "/cgroup")
-	if err != nil {
-		return fsm.NoCaller, fmt.Errorf("cannot look at PID %d: %w", pid, err)
-	}
-	c := fsm.Caller{UID: -1, PID: pid}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		c.UID = int(st.Uid)
-	}
-	c.Unit, c.Session = unitOf(string(text))
-	return c, nil
 }

@@ -166,7 +166,7 @@ func ended(a fsm.Attempt) string {
 	case fsm.Failed:
 		return fmt.Sprintf("%s failed; this host is in %s, not in order", what, a.Final)
 	case fsm.Interrupted:
-		return fmt.Sprintf("%s was interrupted; this host was in %s when the controller came back", what, a.Final)
+		return fmt.Sprintf("%s was interrupted; this host was in %s then", what, a.Final)
 	}
 	return fmt.Sprintf("%s ended as %s", what, a.Outcome)
 }

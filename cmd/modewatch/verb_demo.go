@@ -149,7 +149,9 @@ func (d *demo) silence() {
 
 func (d *demo) login() { d.host.Login("alice", 1000) }
 
-func (d *demo) holder() { d.host.Break(sim.Fault{Op: fsm.Op{Verb: fsm.EndSession}, Kind: sim.KeepsHolder}) }
+func (d *demo) holder() {
+	d.host.Break(sim.Fault{Op: fsm.Op{Verb: fsm.EndSession}, Kind: sim.KeepsHolder})
+}
 
 func (d *demo) comeBack() {
 	d.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) { f.GPU.Value.Holders = nil })

@@ -99,7 +99,7 @@ func (e env) standing(f files) (fsm.Mode, error) {
 func (e env) askDaemon(f files, c desired.Command, detach bool) (int, error) {
 	c.ID, c.By = desired.NewID(), self()
 	w := e.follower(f) // before the request: what ends from now on may be its
-	w.ours = func(a fsm.Attempt) bool { return a.Serves(c.ID) }
+	w.wish, w.ours = c.ID, func(a fsm.Attempt) bool { return a.Serves(c.ID) }
 	w.known = func(s fsm.Snapshot) bool {
 		return s.Wish != nil && s.Wish.ID == c.ID || s.Attempt != nil && s.Attempt.Wish.ID == c.ID
 	}
@@ -155,6 +155,8 @@ func (e env) startController(f files, m fsm.Mode, detach bool) (int, error) {
 	}
 	code, exitErr := j.exit(context.Background(), w.job)
 	switch {
+	case exitErr != nil && err == nil:
+		return e.result(a, nil) // the unit was stopped, as cancel does, but its record stands
 	case exitErr != nil:
 		return 0, exitErr
 	case err != nil:

@@ -22,6 +22,7 @@ type sample struct {
 	begun float64 // from the write to the attempt's begin
 	cpu   float64
 	ops   []fsm.Op
+	each  []float64 // of ops
 }
 
 // pair is one ordered pair of modes with its samples.
@@ -74,6 +75,7 @@ func (m *machine) byDaemon(to fsm.Mode) sample {
 	}
 	for _, step := range a.Steps {
 		s.ops = append(s.ops, step.Op)
+		s.each = append(s.each, ms(step.Ended.Sub(step.Began)))
 	}
 	return s
 }
@@ -94,8 +96,15 @@ func (f floor) transition(to fsm.Mode) sample {
 	if _, err := f.in.Write(append(job, '\n')); err != nil {
 		f.t.Fatal(err)
 	}
-	took := time.Duration(f.number(f.line()))
-	s.wall, s.cpu = ms(took), ms(f.settle()-before)
+	var took []time.Duration
+	if err := json.Unmarshal([]byte(f.line()), &took); err != nil {
+		f.t.Fatal(err)
+	}
+	for _, d := range took {
+		s.each = append(s.each, ms(d))
+		s.wall += ms(d)
+	}
+	s.cpu = ms(f.settle() - before)
 	return s
 }
 
@@ -146,6 +155,7 @@ func transitions(t *testing.T, r *report, pairs []pair) {
 	t.Helper()
 	for _, p := range pairs {
 		same(t, p)
+		detail(t, p)
 		r.add(figure{name: p.String() + ", over the bare calls", unit: "ms", judged: difference, budget: 10,
 			value: median(p.ours, sample.ofWall), floor: median(p.floor, sample.ofWall)})
 	}
@@ -160,6 +170,15 @@ func transitions(t *testing.T, r *report, pairs []pair) {
 	for _, p := range pairs {
 		r.add(figure{name: p.String() + ", from the write to the end", unit: "ms", judged: difference, budget: none,
 			value: median(p.ours, sample.ofWhole), floor: median(p.floor, sample.ofWall)})
+	}
+}
+
+// detail tells where the time of a transition goes, operation by operation.
+func detail(t *testing.T, p pair) {
+	t.Helper()
+	for i, op := range p.ours[0].ops {
+		nth := func(s sample) float64 { return s.each[i] }
+		t.Logf("%s: %-36s %7.1f ms, floor %7.1f ms", p, op.Verb+" "+fsm.Verb(op.Arg), median(p.ours, nth), median(p.floor, nth))
 	}
 }
 

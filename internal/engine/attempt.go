@@ -164,10 +164,10 @@ func (a *attempt) unforced(bad []fsm.Verdict) []fsm.Verdict {
 	return out
 }
 
-// see asks for the subjects that the first look has not brought.
+// see asks for what the first look has not brought.
 func (a *attempt) see(q fsm.Query) {
 	q.Wish = a.to
-	if q = beyondCore(q); q.About != 0 {
+	if q = beyond(a.facts, q); q.About != 0 {
 		a.facts = a.facts.Merge(observe(a.bound(), a.opt.Host, a.opt.Policy, q), q.About)
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/guards"
@@ -30,7 +31,7 @@ func Look(ctx context.Context, h Host, p fsm.Policy, w fsm.Wish) Preview {
 		return out
 	}
 	set := guards.ForPlan(plan, w, p)
-	q := beyondCore(guards.Query(set, plan))
+	q := beyond(look.facts, guards.Query(set, plan))
 	q.Wish = w.Mode
 	if q.About != 0 {
 		out.Facts = out.Facts.Merge(observe(ctx, h, p, q), q.About)
@@ -64,12 +65,16 @@ func survey(ctx context.Context, h Host, p fsm.Policy, to fsm.Mode, given *fsm.P
 	return look{f, o}, plan, err
 }
 
-// beyondCore drops from a query what the survey has just brought; units stay
-// where the guards ask for more of them than are always watched.
-func beyondCore(q fsm.Query) fsm.Query {
+// beyond drops from a query what the survey has just brought; units stay where
+// the guards ask for more of them than are always watched.
+func beyond(f fsm.Facts, q fsm.Query) fsm.Query {
 	q.About &^= fsm.Core
 	if len(q.Units) > 0 {
 		q.About |= fsm.AboutUnits
+	}
+	brought := func(target string) bool { _, ok := f.StopSets.Value[target]; return ok }
+	if f.StopSets.OK && !slices.ContainsFunc(q.Targets, func(t string) bool { return !brought(t) }) {
+		q.About &^= fsm.AboutStopSets
 	}
 	return q
 }

@@ -77,7 +77,7 @@ func (a *attempt) judgeBefore(s *fsm.Step) []fsm.Verdict {
 	}
 	defer a.looking()()
 	a.tell("judging", s.Op, "the guards before "+s.Op.String(), 0)
-	q := guards.Query(set, a.plan)
+	q := guards.QueryBefore(set, a.plan, *s)
 	q.About |= fsm.Core
 	q.Wish = a.to
 	a.facts = a.facts.Merge(observe(a.bound(), a.opt.Host, a.opt.Policy, q), q.About)

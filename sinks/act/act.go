@@ -84,6 +84,9 @@ func (a *Actor) Close() error {
 // latter case the job goes on in the manager. It is not for concurrent use.
 // Verbs that only wait return at once: their wait is the caller's observation.
 func (a *Actor) Do(ctx context.Context, op fsm.Op) error {
+	if op.Arg == "" {
+		return fmt.Errorf("cannot %s: it is not said what", op.Verb)
+	}
 	switch op.Verb {
 	case fsm.Run, fsm.Start:
 		return a.systemJob(ctx, starting, op.Arg, replace)
@@ -104,7 +107,7 @@ func (a *Actor) Do(ctx context.Context, op fsm.Op) error {
 	case fsm.StartAudio:
 		return a.startAudio(ctx, op.Arg)
 	case fsm.SetBudgets:
-		return a.setBudgets(ctx, fsm.Mode(op.Arg))
+		return a.setBudgets(ctx, op.Arg)
 	case fsm.Drain, fsm.AwaitRelease, fsm.AwaitReady:
 		return nil
 	}

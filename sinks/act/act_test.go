@@ -214,8 +214,10 @@ func TestDoWithoutTheHost(t *testing.T) {
 			t.Errorf("%s: %v", op, err)
 		}
 	}
-	if err := a.Do(ctx, fsm.Op{Verb: "reboot", Arg: "now"}); err == nil {
-		t.Error("an unknown verb is done")
+	for _, op := range []fsm.Op{{Verb: "reboot", Arg: "now"}, {Verb: fsm.EndSession}, {Verb: fsm.SetBudgets, Arg: "unknown"}} {
+		if err := a.Do(ctx, op); err == nil || errors.Is(err, errClosed) {
+			t.Errorf("%s: %v", op, err)
+		}
 	}
 	if err := a.Close(); err != nil {
 		t.Errorf("close: %v", err)

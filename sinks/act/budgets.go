@@ -13,10 +13,14 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// setBudgets gives the slices the budgets of mode m, at run time only, and reads
+// setBudgets gives the slices the budgets of a mode, at run time only, and reads
 // each back (D7, D17). A slice need not be loaded. There is nothing to wait for,
 // so the proof is made here and not by observation.
-func (a *Actor) setBudgets(ctx context.Context, m fsm.Mode) error {
+func (a *Actor) setBudgets(ctx context.Context, word string) error {
+	m, ok := fsm.ParseMode(word)
+	if !ok {
+		return fmt.Errorf("cannot set the budgets of %q: no such mode", word)
+	}
 	bySlice := map[string][]fsm.Budget{}
 	var order []string
 	for _, b := range budgets(a.policy.Budgets, m) {

@@ -65,7 +65,7 @@ func TestLabSessionEndIsBoundedByContext(t *testing.T) {
 	id := logIn(t, stubborn)
 	err := doWithin(t, a, fsm.EndSession, id, 500*time.Millisecond)
 	wantTimedOut(t, err)
-	if err != nil && !strings.Contains(err.Error(), "in logind: closing, its scope: deactivating") {
+	if err != nil && !strings.Contains(err.Error(), "(closing, its scope is deactivating)") {
 		t.Errorf("the error does not tell what is left: %v", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestLabScopeWithoutASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantGone(t, "t99")
-	if !j.has("in logind: gone, its scope: active") {
+	if !j.has("(unknown to logind, its scope is active)") {
 		t.Errorf("told: %s", j)
 	}
 }

@@ -105,7 +105,8 @@ func (a *Actor) unmaskNow(ctx context.Context, unit string) error {
 }
 
 // release removes our masks of names. It reloads also where there was none but
-// the manager thinks so: a predecessor may have died right after the removal.
+// the manager takes the unit for masked or missing: a predecessor may have died
+// right after the removal.
 func (a *Actor) release(ctx context.Context, names []string) error {
 	removed := false
 	for _, name := range names {
@@ -117,11 +118,8 @@ func (a *Actor) release(ctx context.Context, names []string) error {
 		}
 		removed = true
 	}
-	if !removed {
-		err := a.maskable(ctx, names[0])
-		if !errors.Is(err, ErrForeignMask) {
-			return err
-		}
+	if !removed && a.maskable(ctx, names[0]) == nil {
+		return nil
 	}
 	if err := a.reload(ctx); err != nil {
 		return err

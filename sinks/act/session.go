@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -25,13 +26,19 @@ const (
 type session struct {
 	id    string
 	state string // logind's: online, active, closing; empty when it knows no such session
-	scope string // the scope's ActiveState; empty when it is not loaded or gone
+	scope string // the scope's ActiveState where it counts; empty when it is not loaded or gone
 }
 
 func (s session) ended() bool { return s.state == "" && s.scope == "" }
 
 func (s session) String() string {
-	return fmt.Sprintf("session %s (in logind: %s, its scope: %s)", s.id, orGone(s.state), orGone(s.scope))
+	switch {
+	case s.state == "":
+		return fmt.Sprintf("session %s (unknown to logind, its scope is %s)", s.id, orGone(s.scope))
+	case s.state == "closing":
+		return fmt.Sprintf("session %s (closing, its scope is %s)", s.id, orGone(s.scope))
+	}
+	return fmt.Sprintf("session %s (%s)", s.id, s.state)
 }
 
 func orGone(word string) string {
@@ -146,12 +153,8 @@ func (a *Actor) kill(ctx context.Context, id string) {
 // killLeader kills the process that leads a session. It is held by its pidfd
 // before logind is asked a second time, so that no other process is hit.
 func (a *Actor) killLeader(ctx context.Context, id string) error {
-	var path dbus.ObjectPath
-	if err := a.read(ctx, logindManager, "GetSession", &path, id); err != nil {
-		return err
-	}
 	var pid, again uint32
-	leader := object{logind, path, logind + ".Session"}
+	leader := sessionObject(id)
 	if err := a.get(ctx, leader, "Leader", &pid); err != nil {
 		return err
 	}
@@ -169,19 +172,20 @@ func (a *Actor) killLeader(ctx context.Context, id string) error {
 	return process.Kill()
 }
 
-// lookSession reads what is left of a session.
+// lookSession reads what is left of a session. The scope counts only where logind
+// takes the session for ending or ended, and is asked for only then.
 func (a *Actor) lookSession(ctx context.Context, id string) (session, error) {
 	s := session{id: id}
-	var path dbus.ObjectPath
-	err := a.read(ctx, logindManager, "GetSession", &path, id)
-	if err == nil {
-		err = a.get(ctx, object{logind, path, logind + ".Session"}, "State", &s.state)
-	}
+	err := a.get(ctx, sessionObject(id), "State", &s.state)
 	if err != nil && !noSession(err) {
 		return s, fmt.Errorf("cannot read its state from logind: %w", err)
 	}
+	if s.state != "" && s.state != "closing" {
+		return s, nil
+	}
 	scope := fsm.SessionScope(id)
 	// GetUnit answers for loaded units only, and so does not load a scope that is gone.
+	var path dbus.ObjectPath
 	err = a.read(ctx, systemdManager, "GetUnit", &path, scope)
 	if err == nil {
 		s.scope, err = a.property(ctx, scope, "ActiveState")
@@ -193,6 +197,10 @@ func (a *Actor) lookSession(ctx context.Context, id string) (session, error) {
 		s.scope = ""
 	}
 	return s, nil
+}
+
+func sessionObject(id string) object {
+	return object{logind, dbus.ObjectPath("/org/freedesktop/login1/session/" + sd.PathBusEscape(id)), logind + ".Session"}
 }
 
 // watchRemoval has the signal of a session's removal sent to a channel.

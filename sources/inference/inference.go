@@ -77,7 +77,7 @@ func ask(ctx context.Context, unit, base string) fsm.Inference {
 		got, err := get(ctx, at, "/health")
 		out.Ready = err == nil && got.status == statusOK
 	})
-	running, waiting, err := requests(ctx, at)
+	running, waiting, err := requests(ctx, unit, at)
 	health.Wait()
 	out.Running, out.Waiting = running, waiting
 	if err != nil {
@@ -89,10 +89,12 @@ func ask(ctx context.Context, unit, base string) fsm.Inference {
 }
 
 // requests returns the requests that a server works on and those that wait.
-func requests(ctx context.Context, at address) (running, waiting float64, err error) {
+func requests(ctx context.Context, unit string, at address) (running, waiting float64, err error) {
 	got, err := get(ctx, at, "/metrics")
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return 0, 0, nil // nobody listens, so that nobody can have asked
+		if up, looked := listens("/proc", unit); looked == nil && !up {
+			return 0, 0, nil
+		}
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("cannot read %s/metrics: %w", at, err)

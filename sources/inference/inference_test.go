@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -229,7 +230,7 @@ func TestNobodyThere(t *testing.T) {
 	}
 	base := "http://" + l.Addr().String()
 	l.Close()
-	// Where nobody listens nobody can have asked: no requests, and not ready.
+	// The unit has no process here that listens, so that nobody can have asked.
 	if got := probe(t, base); !got.Known || got.Ready || got.Running+got.Waiting != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -316,4 +317,36 @@ func FuzzParseResponse(f *testing.F) {
 			t.Errorf("%q: we read %d %q, net/http %d %q", s, ours.status, ours.body, theirs.StatusCode, body)
 		}
 	})
+}
+
+// A unit that listens, but not where the configuration says, is not taken for
+// idle: this process stands for it.
+func TestAWrongPortIsNotIdle(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	proc := t.TempDir()
+	self := filepath.Join(proc, "4711")
+	if err := os.Mkdir(self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"fd", "net"} {
+		if err := os.Symlink("/proc/self/"+dir, filepath.Join(self, dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for unit, want := range map[string]bool{"vllm@compute.service": true, "other.service": false} {
+		if err := os.WriteFile(filepath.Join(self, "cgroup"), []byte("0::/ai.slice/vllm@compute.service\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := listens(proc, unit); err != nil || got != want {
+			t.Errorf("%s listens: %v, %v", unit, got, err)
+		}
+	}
+	l.Close()
+	if got, err := listens(proc, "vllm@compute.service"); err != nil || got {
+		t.Errorf("after the close: %v, %v", got, err)
+	}
 }

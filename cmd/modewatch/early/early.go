@@ -58,7 +58,7 @@ func State(dir string) (word string, ok bool) {
 	holder, snapshot := head(dir+"/reconcile.pid"), head(dir+"/state.json")
 	owner, ok1 := pid(holder)
 	writer, ok2 := pid(snapshot)
-	if !ok1 || !ok2 || owner != writer {
+	if !ok1 || !ok2 || owner != writer || !Exists(owner) {
 		return "", false
 	}
 	text, ok := member(snapshot, `"state":"`)
@@ -71,6 +71,10 @@ func State(dir string) (word string, ok bool) {
 	}
 	return string(state), true
 }
+
+// Exists tells whether there is a process. The files of one that was killed stay
+// until its successor, which has the lock by then, replaces them.
+func Exists(pid int) bool { return pid > 0 && syscall.Kill(pid, 0) != syscall.ESRCH }
 
 // held tells whether somebody has the lock, without keeping anybody from it.
 func held(path string) bool {

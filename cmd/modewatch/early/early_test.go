@@ -30,8 +30,8 @@ func TestAsked(t *testing.T) {
 }
 
 const (
-	holder   = `{"schema":1,"pid":42,"boot":"b","since":"2026-01-01T00:00:00Z","who":"modewatch.service"}`
-	snapshot = `{"schema":1,"at":"2026-01-01T00:00:00Z","pid":42,"boot":"b","state":"failed-transition","since":"x","observation":{"mode":"desktop"}}`
+	holder   = `{"schema":1,"pid":1,"boot":"b","since":"2026-01-01T00:00:00Z","who":"modewatch.service"}`
+	snapshot = `{"schema":1,"at":"2026-01-01T00:00:00Z","pid":1,"boot":"b","state":"failed-transition","since":"x","observation":{"mode":"desktop"}}`
 )
 
 // State answers where all is well and says nothing in every other case: the
@@ -47,11 +47,12 @@ func TestState(t *testing.T) {
 		{"nobody holds the lock", false, holder, snapshot, ""},
 		{"no holder", true, "", snapshot, ""},
 		{"no snapshot", true, holder, "", ""},
+		{"the files of a process that is gone", true, `{"schema":1,"pid":2000000000,"boot":"b"}`, `{"schema":1,"at":"x","pid":2000000000,"boot":"b","state":"desktop"}`, ""},
 		{"a snapshot of another", true, `{"schema":1,"pid":43,"boot":"b"}`, snapshot, ""},
-		{"another schema", true, holder, `{"schema":2,"at":"x","pid":42,"boot":"b","state":"desktop"}`, ""},
+		{"another schema", true, holder, `{"schema":2,"at":"x","pid":1,"boot":"b","state":"desktop"}`, ""},
 		{"cut off", true, holder, snapshot[:70], ""},
-		{"no state", true, holder, `{"schema":1,"pid":42,"boot":"b"}`, ""},
-		{"an empty state", true, holder, `{"schema":1,"pid":42,"boot":"b","state":""}`, ""},
+		{"no state", true, holder, `{"schema":1,"pid":1,"boot":"b"}`, ""},
+		{"an empty state", true, holder, `{"schema":1,"pid":1,"boot":"b","state":""}`, ""},
 		{"no JSON", true, "42\n", "desktop\n", ""},
 	}
 	for _, test := range tests {

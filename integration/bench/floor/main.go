@@ -3,7 +3,7 @@
 // has taken effect. It judges nothing, observes nothing besides, keeps no record.
 //
 //	floor transitions        a job a line on stdin, {"to": MODE, "ops": [...]}; for
-//	                         each the nanoseconds it took, on stdout
+//	                         each a line on stdout, the nanoseconds of each operation
 //	floor watch FILE         for each write to FILE the time at which it was read,
 //	                         in nanoseconds since 1970
 //
@@ -71,19 +71,23 @@ func transitions(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("cannot move to %s: %w", job.To, err)
 		}
-		fmt.Fprintln(out, took.Nanoseconds())
+		if err := json.NewEncoder(out).Encode(took); err != nil {
+			return err
+		}
 	}
 }
 
-// transition does the operations and returns what they took.
-func (h *host) transition(ops []fsm.Op) (time.Duration, error) {
+// transition does the operations and returns what each took.
+func (h *host) transition(ops []fsm.Op) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), jobTime)
 	defer cancel()
-	began := time.Now()
+	var took []time.Duration
 	for _, op := range ops {
+		began := time.Now()
 		if err := h.do(ctx, op); err != nil {
-			return 0, fmt.Errorf("%s: %w", op, err)
+			return nil, fmt.Errorf("%s: %w", op, err)
 		}
+		took = append(took, time.Since(began))
 	}
-	return time.Since(began), nil
+	return took, nil
 }
