@@ -29,8 +29,8 @@ func (l *Logind) evidence(sessions []fsm.Session) error {
 		}
 	}
 	for _, s := range sessions {
-		if s.Class != "user" || looked[s.UID] {
-			continue
+		if s.Class != "user" || s.Graphical || looked[s.UID] {
+			continue // processes can only show that another session is graphical as well
 		}
 		looked[s.UID] = true
 		if err := l.lookAt(s.UID, sessions); err != nil {

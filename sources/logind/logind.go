@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -111,18 +112,18 @@ type userRow struct {
 // that ends while it is read is simply gone; any other trouble is an error.
 func (l *Logind) Logins(ctx context.Context) (fsm.Logins, error) {
 	var out fsm.Logins
-	users, err := l.listUsers(ctx)
-	if err != nil {
-		return out, fmt.Errorf("cannot read the users: %w", err)
+	var noUsers, noSessions error
+	var wg sync.WaitGroup
+	wg.Go(func() { out.Users, noUsers = l.listUsers(ctx) })
+	wg.Go(func() { out.Sessions, noSessions = l.listSessions(ctx) })
+	wg.Wait()
+	switch {
+	case noUsers != nil:
+		return fsm.Logins{}, fmt.Errorf("cannot read the users: %w", noUsers)
+	case noSessions != nil:
+		return fsm.Logins{}, fmt.Errorf("cannot read the sessions: %w", noSessions)
 	}
-	sessions, err := l.listSessions(ctx)
-	if err != nil {
-		return out, fmt.Errorf("cannot read the sessions: %w", err)
-	}
-	if err := l.evidence(sessions); err != nil {
-		return out, err
-	}
-	return fsm.Logins{Sessions: sessions, Users: users}, nil
+	return out, l.evidence(out.Sessions)
 }
 
 func (l *Logind) listSessions(ctx context.Context) ([]fsm.Session, error) {

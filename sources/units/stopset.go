@@ -25,10 +25,32 @@ var pulls = []string{"Requires", "Wants", "BindsTo", "Requisite", "Upholds"}
 // falls are the dependencies by which a stop job takes others along.
 var falls = []string{"RequiredBy", "BoundBy", "ConsistsOf", "PropagatesStopTo"}
 
-// node is what matters of one unit here.
+// upStates are the states of a unit that an isolate stops.
+var upStates = []string{"active", "reloading", "refreshing", "activating", "deactivating", "maintenance"}
+
+// links are the properties of a unit that name other units.
+var links = slices.Concat(pulls, falls, []string{"Conflicts", "ConflictedBy", "TriggeredBy", "WantedBy", "UpheldBy"})
+
+// node is what matters of one unit here. Its zero value is a unit that is gone.
 type node struct {
-	name  string
-	props map[string]dbus.Variant
+	name      string
+	links     map[string][]string
+	spared    bool // IgnoreOnIsolate
+	transient bool
+	enabled   bool
+}
+
+// nodeOf picks what matters from all properties of a unit: they are many, and a
+// node is kept.
+func nodeOf(p map[string]dbus.Variant) node {
+	n := node{name: bus.Str(p, "Id"), spared: bus.Bool(p, "IgnoreOnIsolate"), transient: bus.Bool(p, "Transient"),
+		enabled: strings.HasPrefix(bus.Str(p, "UnitFileState"), "enabled"), links: map[string][]string{}}
+	for _, name := range links {
+		if others := bus.Strs(p, name); len(others) > 0 {
+			n.links[name] = others
+		}
+	}
+	return n
 }
 
 // cache holds the nodes read since the manager last reloaded. Dependencies only
@@ -38,11 +60,12 @@ type cache struct{ nodes map[string]node }
 // StopSets returns for each target what isolating it now would stop.
 func (s *Systemd) StopSets(ctx context.Context, targets []string) (map[string]fsm.StopSet, error) {
 	var rows []listed
-	if err := s.bus.Call(ctx, manager, managerFace+".ListUnits", &rows); err != nil {
+	if err := s.bus.Call(ctx, manager, managerFace+".ListUnitsFiltered", &rows, upStates); err != nil {
 		return nil, fmt.Errorf("cannot list units: %w", err)
 	}
 	g := &graph{s: s, up: map[string]listed{}, nodes: map[string]node{}}
 	for _, r := range rows {
+		// A state of that name may also be the load or the sub state.
 		if r.Active != "inactive" && r.Active != "failed" && r.Following == "" {
 			g.up[r.Name] = r
 		}
@@ -102,22 +125,18 @@ func (g *graph) isolate(ctx context.Context, target string) (fsm.StopSet, error)
 
 // falls tells whether the isolate itself stops a unit that is up.
 func (g *graph) falls(name string, kept map[string]bool) bool {
-	p := g.nodes[name].props
-	if p == nil || bus.Bool(p, "IgnoreOnIsolate") {
+	n := g.nodes[name]
+	if n.name == "" || n.spared {
 		return false
 	}
-	return !slices.ContainsFunc(bus.Strs(p, "TriggeredBy"), func(by string) bool { return kept[by] })
+	return !slices.ContainsFunc(n.links["TriggeredBy"], func(by string) bool { return kept[by] })
 }
 
 // conflicts tells whether a unit that starts, or is kept, excludes this one.
 func (g *graph) conflicts(name string, kept map[string]bool) bool {
-	p := g.nodes[name].props
-	for _, other := range append(bus.Strs(p, "Conflicts"), bus.Strs(p, "ConflictedBy")...) {
-		if kept[other] && !kept[name] {
-			return true
-		}
-	}
-	return false
+	n := g.nodes[name]
+	in := func(other string) bool { return kept[other] }
+	return !kept[name] && (slices.ContainsFunc(n.links["Conflicts"], in) || slices.ContainsFunc(n.links["ConflictedBy"], in))
 }
 
 // closure follows dependencies from some units; want limits where it goes.
@@ -132,7 +151,7 @@ func (g *graph) closure(ctx context.Context, from, by []string, want func(string
 			n := g.nodes[name]
 			seen[name], seen[n.name] = true, true
 			for _, dep := range by {
-				for _, other := range bus.Strs(n.props, dep) {
+				for _, other := range n.links[dep] {
 					if !seen[other] && (want == nil || want(other)) {
 						seen[other] = true
 						next = append(next, other)
@@ -173,9 +192,9 @@ func (g *graph) load(ctx context.Context, names []string) error {
 	g.s.mu.Lock()
 	defer g.s.mu.Unlock()
 	for i, name := range missing {
-		n := node{name: bus.Str(all[i], "Id"), props: all[i]}
+		n := nodeOf(all[i])
 		g.nodes[name] = n
-		if all[i] != nil && !bus.Bool(all[i], "Transient") {
+		if n.name != "" && !n.transient {
 			c.nodes[name] = n
 		}
 	}
@@ -184,13 +203,11 @@ func (g *graph) load(ctx context.Context, names []string) error {
 
 // describe says how a unit came to run, for a person to judge by.
 func (g *graph) describe(name string) fsm.StopUnit {
-	p := g.nodes[name].props
-	u := fsm.StopUnit{Name: name, Description: g.up[name].Description, Origin: g.origin(name, p)}
-	return u
+	return fsm.StopUnit{Name: name, Description: g.up[name].Description, Origin: g.origin(name, g.nodes[name])}
 }
 
-func (g *graph) origin(name string, p map[string]dbus.Variant) string {
-	for _, by := range bus.Strs(p, "TriggeredBy") {
+func (g *graph) origin(name string, n node) string {
+	for _, by := range n.links["TriggeredBy"] {
 		for suffix, origin := range map[string]string{".timer": "timer", ".socket": "socket", ".path": "path"} {
 			if strings.HasSuffix(by, suffix) {
 				return origin
@@ -198,13 +215,13 @@ func (g *graph) origin(name string, p map[string]dbus.Variant) string {
 		}
 	}
 	switch {
-	case bus.Bool(p, "Transient"):
+	case n.transient:
 		return "transient"
 	case !strings.HasSuffix(name, ".service"):
 		return "dependency"
-	case g.wanted(p):
+	case g.wanted(n):
 		return "dependency"
-	case strings.HasPrefix(bus.Str(p, "UnitFileState"), "enabled"):
+	case n.enabled:
 		return "enabled"
 	case g.onBus(name):
 		return "bus"
@@ -213,9 +230,9 @@ func (g *graph) origin(name string, p map[string]dbus.Variant) string {
 }
 
 // wanted tells whether something that is up pulls the unit in.
-func (g *graph) wanted(p map[string]dbus.Variant) bool {
+func (g *graph) wanted(n node) bool {
 	for _, by := range []string{"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"} {
-		for _, other := range bus.Strs(p, by) {
+		for _, other := range n.links[by] {
 			if _, up := g.up[other]; up {
 				return true
 			}

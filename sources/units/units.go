@@ -162,13 +162,19 @@ func (s *Systemd) Units(ctx context.Context, extra []string) (map[string]fsm.Uni
 	if err != nil {
 		return nil, fmt.Errorf("cannot list units: %w", err)
 	}
-	out := make(map[string]fsm.Unit, len(rows))
+	units, errs := make([]fsm.Unit, len(rows)), make([]error, len(rows))
+	var wg sync.WaitGroup
 	for i, r := range rows {
-		u := fsm.Unit{Name: names[i], Load: r.Load, Active: r.Active, Sub: r.Sub}
-		if err := s.detail(ctx, &u, r.Path, i >= len(s.names)); err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", names[i], err)
+		units[i] = fsm.Unit{Name: names[i], Load: r.Load, Active: r.Active, Sub: r.Sub}
+		wg.Go(func() { errs[i] = s.detail(ctx, &units[i], r.Path, i >= len(s.names)) })
+	}
+	wg.Wait()
+	out := make(map[string]fsm.Unit, len(rows))
+	for i, u := range units {
+		if errs[i] != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", u.Name, errs[i])
 		}
-		out[names[i]] = u
+		out[u.Name] = u
 	}
 	return out, nil
 }
@@ -238,27 +244,42 @@ type job struct {
 // is in progress.
 func (s *Systemd) Host(ctx context.Context) (fsm.Host, error) {
 	var h fsm.Host
-	if err := s.bus.Get(ctx, manager, managerFace, "SystemState", &h.Manager); err != nil {
-		return h, fmt.Errorf("cannot read the state of the manager: %w", err)
-	}
 	var rows []job
-	if err := s.bus.Call(ctx, manager, managerFace+".ListJobs", &rows); err != nil {
-		return h, fmt.Errorf("cannot list jobs: %w", err)
+	var noState, noJobs, noSwitch error
+	var wg sync.WaitGroup
+	wg.Go(func() { noState = s.bus.Get(ctx, manager, managerFace, "SystemState", &h.Manager) })
+	wg.Go(func() { noJobs = s.bus.Call(ctx, manager, managerFace+".ListJobs", &rows) })
+	wg.Go(func() { h.Switching, noSwitch = s.switches(ctx) })
+	wg.Wait()
+	switch {
+	case noState != nil:
+		return h, fmt.Errorf("cannot read the state of the manager: %w", noState)
+	case noJobs != nil:
+		return h, fmt.Errorf("cannot list jobs: %w", noJobs)
+	case noSwitch != nil:
+		return h, fmt.Errorf("cannot tell whether a switch is in progress: %w", noSwitch)
 	}
 	for _, j := range rows {
 		h.Pending = append(h.Pending, fsm.Job{ID: j.ID, Unit: j.Unit, Type: j.Type, State: j.State})
 	}
 	h.ShuttingDown = h.Manager == "stopping"
-	if len(s.switching) > 0 {
-		sw, err := s.list(ctx, s.switching)
-		if err != nil {
-			return h, fmt.Errorf("cannot tell whether a switch is in progress: %w", err)
-		}
-		for _, u := range sw {
-			if u.Active == "active" || u.Active == "activating" {
-				h.Switching = u.Name
-			}
+	return h, nil
+}
+
+// switches names the unit of a NixOS switch that runs, or "". It looks at loaded
+// units only: a unit that is asked for by its name is loaded, which costs more.
+func (s *Systemd) switches(ctx context.Context) (string, error) {
+	if len(s.switching) == 0 {
+		return "", nil
+	}
+	var rows []listed
+	if err := s.bus.Call(ctx, manager, managerFace+".ListUnitsByPatterns", &rows, []string{"active", "activating"}, s.switching); err != nil {
+		return "", err
+	}
+	for _, u := range rows {
+		if u.Active == "active" || u.Active == "activating" {
+			return u.Name, nil
 		}
 	}
-	return h, nil
+	return "", nil
 }
