@@ -96,8 +96,14 @@ func TestDiagram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "../docs/states.mmd", drawn)
+	golden(t, "../docs/states.md", statesHead+drawn+"```\n")
 }
+
+// statesHead stands above the diagram in docs/states.md.
+const statesHead = "# The state machine\n\n" +
+	"Drawn from the table in [fsm/table.go](../fsm/table.go) by its test; do not edit. Desktop and studio-local are joined by direct edges, " +
+	"walked when the overlay is observed. Everything else passes through transitioning; what is refused or fails passes through " +
+	"failed-transition, so that both edges are on record.\n\n```mermaid\n"
 
 func TestMachineKnowsEachEvent(t *testing.T) {
 	m := NewMachine()

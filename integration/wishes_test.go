@@ -142,3 +142,39 @@ func TestTheSecondControllerIsRefused(t *testing.T) {
 		t.Errorf("it does not name the holder: %s", r.Stderr)
 	}
 }
+
+func TestAReload(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, setup{})
+	d.rests(fsm.AtDesktop)
+	pid := d.pid("modewatch.service")
+	good, err := d.ReadFile("/etc/modewatch/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(text string) {
+		t.Helper()
+		if err := d.WriteFile("/etc/modewatch/config.toml", text); err != nil {
+			t.Fatal(err)
+		}
+		d.Must(t, "systemctl", "reload", "modewatch.service")
+	}
+	// Refused whole: the wish by file still works.
+	reload("[triggers]\ndesired_file = false\nnonsense = 1\n")
+	if !strings.Contains(d.story(), "nonsense") {
+		t.Errorf("the fault is not told:\n%s", d.story())
+	}
+	since := d.now()
+	d.echo(fsm.StudioLocal)
+	d.ended(fsm.StudioLocal, since)
+	// Taken: the file is not heeded any more, what would have been is told.
+	reload(string(good) + "\n[triggers]\ndesired_file = false\n")
+	d.eventually("the daemon to rest again", func() bool { return d.snapshot().State == fsm.AtStudioLocal })
+	d.echo(fsm.Desktop)
+	d.eventually("the gate to be told", func() bool { return strings.Contains(d.story(), "triggers.desired_file is false") })
+	d.settled(fsm.StudioLocal)
+	d.want(0, "request", "desktop")
+	if now := d.pid("modewatch.service"); now != pid {
+		t.Errorf("the daemon's PID was %s and is %s", pid, now)
+	}
+}

@@ -47,8 +47,8 @@ func (m *machine) wishes(r *report, pairs []pair) {
 	}
 	f := m.start("bench-floor", "watch", probe)
 	f.want("ready")
-	for range writes[*full] {
-		at := m.write(probe, string(fsm.Desktop))
+	for i := range writes[*full] {
+		at := m.write(probe, strconv.Itoa(i))
 		bare = append(bare, ms(time.Unix(0, f.number(f.line())).Sub(at)))
 
 		at = m.write(desiredFile, string(fsm.Desktop))

@@ -11,7 +11,8 @@ import (
 )
 
 // watch waits for the kernel's word that the file was written, reads it, and says
-// when it had done so. It says "ready" first.
+// when it had done so, once for each word that is not that of before. It says
+// "ready" first.
 func watch(name string, out io.Writer) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
@@ -21,7 +22,7 @@ func watch(name string, out io.Writer) error {
 		return fmt.Errorf("cannot watch %s: %w", filepath.Dir(name), err)
 	}
 	fmt.Fprintln(out, "ready")
-	events := make([]byte, 4096)
+	events, last := make([]byte, 4096), ""
 	for {
 		if _, err := unix.Read(fd, events); err != nil {
 			return fmt.Errorf("cannot wait for %s: %w", name, err)
@@ -30,8 +31,10 @@ func watch(name string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if len(text) > 0 { // else the writer has only truncated it yet
-			fmt.Fprintln(out, time.Now().UnixNano())
+		now := time.Now()
+		if word := string(text); word != "" && word != last { // else it was only truncated, or told twice
+			fmt.Fprintln(out, now.UnixNano())
+			last = word
 		}
 	}
 }
