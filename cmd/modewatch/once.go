@@ -13,7 +13,7 @@ import (
 
 // runOnce makes one attempt in this process, for mode-controller@MODE.service
 // where no daemon runs (D18), and returns the exit code of its outcome. A ctx
-// that ends walks the attempt back, or leaves it to the next controller.
+// that ends cancels the attempt, which is then walked back.
 func runOnce(ctx context.Context, e env, w fsm.Wish) int {
 	cfg, err := e.load()
 	if err != nil {
@@ -36,7 +36,7 @@ func runOnce(ctx context.Context, e env, w fsm.Wish) int {
 		return e.fail(err)
 	}
 	c.options.Wish = &w
-	ctx, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(context.Background())
 	defer stop()
 	var mine *fsm.Attempt
 	c.options.Ended = func(a fsm.Attempt) {
@@ -45,7 +45,10 @@ func runOnce(ctx context.Context, e env, w fsm.Wish) int {
 			stop()
 		}
 	}
-	_, err = c.run(ctx, e, func(_ context.Context, eng *engine.Engine) { eng.Submit(w) })
+	_, err = c.run(running, e, func(_ context.Context, eng *engine.Engine) {
+		eng.Submit(w)
+		context.AfterFunc(ctx, func() { c.leave(eng, stop) })
+	})
 	switch {
 	case err != nil && mine == nil:
 		return e.fail(err)
@@ -55,6 +58,15 @@ func runOnce(ctx context.Context, e env, w fsm.Wish) int {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return mine.Exit
+}
+
+// leave takes the attempt back, or leaves it as it is where the host goes down.
+func (c *owner) leave(eng *engine.Engine, stop func()) {
+	if c.going.Load() {
+		stop()
+		return
+	}
+	eng.Cancel(self())
 }
 
 func controllerName(m fsm.Mode) string { return "mode-controller@" + string(m) + ".service" }

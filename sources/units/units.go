@@ -145,6 +145,10 @@ func (s *Systemd) Attend(busy bool) {
 	}()
 }
 
+// maskDir is where sinks/act keeps its masks. A mask elsewhere is somebody
+// else's, and stays as it is.
+const maskDir = "/run/systemd/system.control/"
+
 // listed is one row of ListUnitsByNames.
 type listed struct {
 	Name, Description, Load, Active, Sub, Following string
@@ -199,7 +203,7 @@ func (s *Systemd) detail(ctx context.Context, u *fsm.Unit, p dbus.ObjectPath, ex
 	case u.Load == "masked":
 		var fragment string
 		err = s.bus.Get(ctx, o, unitFace, "FragmentPath", &fragment)
-		u.Runtime = strings.HasPrefix(fragment, "/run/")
+		u.Runtime = strings.HasPrefix(fragment, maskDir)
 	case strings.HasSuffix(u.Name, ".target") && u.Load == "loaded":
 		u.CanIsolate, err = s.canIsolate(ctx, u.Name, o)
 	case service && u.Active == "failed":
