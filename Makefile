@@ -5,6 +5,8 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 STAGE   := out/stage
+# gotestsum runs go test, shows what failed, and lists what was skipped and why.
+GOTESTSUM := $(GO) tool gotestsum
 
 .PHONY: all build deps lint test unit lab bench run demo stage generate clean
 
@@ -27,11 +29,11 @@ lint: deps
 test: deps lint unit lab
 
 unit: deps
-	@mkdir -p out
-	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v /integration)
+	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -timeout 10m $$($(GO) list ./... | grep -v /integration)
 
 lab: deps stage
-	$(GO) test -timeout 25m -v ./integration/... 2>&1 | tee out/lab.log | integration/summary.sh
+	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -timeout 25m ./integration/...
+	@grep -oh 'figure: [^"\\]*' out/lab.json || true
 
 stage: build
 	@rm -rf $(STAGE)

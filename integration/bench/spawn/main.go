@@ -26,7 +26,7 @@ func main() {
 func run(args []string) error {
 	cut := slices.Index(args, "--")
 	if len(args) < 4 || cut < 2 || cut == len(args)-1 {
-		return errors.New("usage: spawn N COMMAND [ARG]... -- COMMAND [ARG]...")
+		return errors.New("usage: spawn N COMMAND [ARG …] -- COMMAND [ARG …]")
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
