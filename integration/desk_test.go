@@ -29,6 +29,7 @@ type desk struct {
 // setup says how a desk differs from the ordinary one.
 type setup struct {
 	config   string            // appended to the lab's configuration
+	edit     []string          // pairs of what to replace in it by what
 	files    map[string]string // further files
 	enable   []string
 	noDaemon bool
@@ -99,7 +100,7 @@ func newDesk(t *testing.T, s setup) *desk {
 		t.Fatal(err)
 	}
 	files := map[string]string{
-		"/etc/modewatch/config.toml":      labConfig + s.config,
+		"/etc/modewatch/config.toml":      strings.NewReplacer(s.edit...).Replace(labConfig) + s.config,
 		"/etc/modewatch/vllm/compute.env": "VLLM_MODEL=stand-in\nVLLM_PROGRAM=/usr/local/bin/vllm-program\n",
 		"/usr/local/bin/vllm-program":     vllmProgram,
 		"/etc/systemd/system/k3s.service": k3sUnit,

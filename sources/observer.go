@@ -20,8 +20,10 @@ type Observer struct {
 	// Within bounds a whole look (fsm.Deadlines.Observe).
 	Within time.Duration
 
-	Host     func(context.Context) (fsm.Host, error)
-	Units    func(ctx context.Context, extra []string) (map[string]fsm.Unit, error)
+	Host func(context.Context) (fsm.Host, error)
+	// Units reads the watched units and extra ones; the memory of the latter only
+	// where it is asked for.
+	Units    func(ctx context.Context, extra []string, memory bool) (map[string]fsm.Unit, error)
 	Logins   func(context.Context) (fsm.Logins, error)
 	StopSets func(ctx context.Context, targets []string) (map[string]fsm.StopSet, error)
 	// Procs answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
@@ -69,7 +71,13 @@ func (o *Observer) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 
 // unitsAndInference reads the units, and by them which servers to ask.
 func (o *Observer) unitsAndInference(ctx context.Context, q fsm.Query, f *fsm.Facts) {
-	units := ask(ctx, &o.units, "units", bind(o.Units, q.Units))
+	var read func(context.Context) (map[string]fsm.Unit, error)
+	if o.Units != nil {
+		read = func(ctx context.Context) (map[string]fsm.Unit, error) {
+			return o.Units(ctx, q.Units, q.About&fsm.AboutMemory != 0)
+		}
+	}
+	units := ask(ctx, &o.units, "units", read)
 	if q.About&fsm.AboutUnits != 0 {
 		f.Units = units
 	}

@@ -21,7 +21,7 @@ func whole() *Observer {
 	return &Observer{
 		Within: 5 * time.Second,
 		Host:   func(context.Context) (fsm.Host, error) { return fsm.Host{Manager: "running"}, nil },
-		Units: func(_ context.Context, extra []string) (map[string]fsm.Unit, error) {
+		Units: func(_ context.Context, extra []string, _ bool) (map[string]fsm.Unit, error) {
 			out := map[string]fsm.Unit{"vllm.service": {Active: "active"}}
 			for _, name := range extra {
 				out[name] = fsm.Unit{Name: name}
@@ -116,18 +116,32 @@ func TestOneSubjectAtATime(t *testing.T) {
 	}
 }
 
+func TestMemoryOfUnitsIsReadWhereItIsAskedFor(t *testing.T) {
+	o, asked := whole(), false
+	o.Units = func(_ context.Context, _ []string, memory bool) (map[string]fsm.Unit, error) {
+		asked = memory
+		return nil, nil
+	}
+	for about, want := range map[fsm.Subject]bool{fsm.AboutUnits: false, fsm.AboutUnits | fsm.AboutMemory: true} {
+		o.Observe(t.Context(), fsm.Query{About: about})
+		if asked != want {
+			t.Errorf("asked for %b: the memory of units is read: %v", about, asked)
+		}
+	}
+}
+
 func TestUnitsAreReadOnce(t *testing.T) {
 	o, calls := whole(), atomic.Int32{}
 	units := o.Units
-	o.Units = func(ctx context.Context, extra []string) (map[string]fsm.Unit, error) {
+	o.Units = func(ctx context.Context, extra []string, memory bool) (map[string]fsm.Unit, error) {
 		calls.Add(1)
-		return units(ctx, extra)
+		return units(ctx, extra, memory)
 	}
 	o.Observe(t.Context(), fsm.Query{About: fsm.AboutUnits | fsm.AboutInference})
 	if calls.Load() != 1 {
 		t.Errorf("units were read %d times", calls.Load())
 	}
-	o.Units = func(context.Context, []string) (map[string]fsm.Unit, error) { return nil, errors.New("bus gone") }
+	o.Units = func(context.Context, []string, bool) (map[string]fsm.Unit, error) { return nil, errors.New("bus gone") }
 	o.Inference = func(context.Context, map[string]fsm.Unit) ([]fsm.Inference, error) {
 		t.Error("servers were asked without knowing which run")
 		return nil, nil
@@ -198,6 +212,7 @@ func TestHanging(t *testing.T) {
 		if !f.Units.OK || !f.GPU.OK {
 			t.Error("the others did not answer")
 		}
+		synctest.Wait() // until those that have answered are gone
 		goroutines := runtime.NumGoroutine()
 		for range 100 {
 			began := time.Now()
@@ -206,6 +221,7 @@ func TestHanging(t *testing.T) {
 				t.Fatalf("%q after %v", why, time.Since(began))
 			}
 		}
+		synctest.Wait()
 		if n := runtime.NumGoroutine(); calls.Load() != 1 || n > goroutines {
 			t.Errorf("%d calls, %d goroutines, %d before", calls.Load(), n, goroutines)
 		}

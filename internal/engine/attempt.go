@@ -19,11 +19,13 @@ type attempt struct {
 	id     string
 	wish   fsm.Wish
 	to     fsm.Mode
-	given  *fsm.Plan // a plan made before: normalise or walk-back
+	given  *fsm.Plan   // a plan made before: normalise or walk-back
+	left   *fsm.Intent // what a predecessor left, for a walk back of it
 	begun  time.Time
 	wake   chan struct{}
 	ctx    context.Context // ends when the attempt is told to stop where it may
 	cancel context.CancelFunc
+	fresh  func() // told right before the last look: it will see what was hinted at
 
 	mu     sync.Mutex
 	stage  fsm.Phase
@@ -47,7 +49,8 @@ func (l *loop) start(w fsm.Wish) { l.launch(w, nil) }
 func (l *loop) launch(w fsm.Wish, given *fsm.Plan) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &attempt{opt: l.opt, send: l.send, id: l.opt.NewID(), wish: w, to: w.Mode, given: given,
-		begun: time.Now(), wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, stage: fsm.Before}
+		begun: time.Now(), wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, stage: fsm.Before,
+		fresh: func() { l.dirty.Store(0) }}
 	if given != nil && given.Kind == fsm.WalkBack {
 		a.stage = fsm.Leaving // nothing may take over a walk back
 	}
@@ -103,10 +106,15 @@ func (a *attempt) run() {
 	a.record = fsm.Attempt{Schema: fsm.Schema, ID: a.id, Wish: a.wish, From: fsm.Unknown, To: a.to, Begun: a.begun}
 	a.running = fsm.Running{ID: a.id, Wish: a.wish, To: a.to, Begun: a.begun, Phase: fsm.Before}
 	halt, cause := a.prepare()
-	if halt == fsm.NoHalt {
+	undone := true
+	switch {
+	case halt == fsm.NoHalt && a.left != nil:
+		halt, cause = a.walkBack()
+		undone = halt == fsm.NoHalt
+	case halt == fsm.NoHalt:
 		halt, cause = a.walk()
+		undone = a.undo(halt)
 	}
-	undone := a.undo(halt)
 	if halt == fsm.NoHalt {
 		if a.lookAfter(); a.after.Mode != a.to {
 			halt, cause = fsm.HaltUnobserved, fmt.Sprintf("every step was done, but %s is observed: %s", a.after.Mode, strings.Join(a.after.Evidence, "; "))
@@ -133,6 +141,10 @@ func (a *attempt) prepare() (fsm.Halt, string) {
 		return fsm.HaltGuard, v.Reason
 	}
 	if plan.Empty() {
+		return a.halting(), ""
+	}
+	if a.left != nil { // each step is judged when it comes to it
+		a.send(begun{plan: plan, facts: a.facts})
 		return a.halting(), ""
 	}
 	set := guards.ForPlan(plan, a.wish, a.opt.Policy)
@@ -198,6 +210,7 @@ func (a *attempt) bound() context.Context { return context.WithoutCancel(a.ctx) 
 // lookAfter is the observation that the outcome is derived from.
 func (a *attempt) lookAfter() {
 	defer a.looking()()
+	a.fresh()
 	a.facts = observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Query{About: fsm.Core | fsm.AboutGPU})
 	a.after = fsm.Classify(a.facts, a.opt.Policy)
 }
@@ -215,7 +228,7 @@ func (a *attempt) finish(halt fsm.Halt, cause string, undone bool) {
 	r.Exit = fsm.ExitCode(out, guards.BlockCode(r.Verdicts), halt == fsm.HaltTimeout)
 	r.Degraded, r.Evidence, r.Ended = a.after.Degraded, a.after.Evidence, time.Now()
 	keep := halt == fsm.HaltShutdown && a.noReturn // the next start goes on from here
-	if a.step > 0 && !keep {
+	if !keep { // one of an interrupted predecessor is settled by now, too
 		if err := a.opt.Recorder.Ahead(nil); err != nil {
 			a.report(fsm.Note{What: fsm.NoteSource, Text: "cannot clear the write-ahead record: " + err.Error(), At: time.Now()})
 		}

@@ -85,10 +85,29 @@ func (l *loop) resume(o fsm.Observation) {
 	case stands && in.NoReturn && !in.Undoing && l.next == nil:
 		w := *l.snap.Wish
 		w.ID, w.Reason = l.opt.NewID(), fsm.ByRecovery
-		l.launch(w, nil)
+		l.launch(w, leftOver(in, o))
 	default:
 		l.back(in, o)
 	}
+}
+
+// leftOver is what an interrupted attempt had still to do in the mode that it
+// had reached already, such as the wait for a model's load; nil where a new plan
+// has to be made.
+func leftOver(in *fsm.Intent, o fsm.Observation) *fsm.Plan {
+	if o.Mode != in.Plan.To || in.Step < 1 || in.Step > len(in.Plan.Steps) {
+		return nil
+	}
+	plan := fsm.Plan{Kind: fsm.Repair, From: o.Mode, To: o.Mode}
+	for _, s := range in.Plan.Steps[in.Step-1:] {
+		if s.Verb != fsm.Isolate { // its target is active, or this would not be its mode
+			plan.Steps = append(plan.Steps, s)
+		}
+	}
+	if plan.Empty() {
+		return nil
+	}
+	return &plan
 }
 
 // back takes back the steps of an interrupted attempt, if any can be.

@@ -378,7 +378,7 @@ func TestADrainThatRunsOutOfTime(t *testing.T) {
 				r.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) { f.Inference.Value[0].Running = 3 })
 				want := fsm.Reached
 				if onTimeout == fsm.DrainBlock {
-					want = fsm.Recovered
+					want = fsm.Blocked
 				}
 				began := time.Now()
 				r.want(fsm.Desktop, want)

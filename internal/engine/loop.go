@@ -218,7 +218,9 @@ func (l *loop) ended(m ended) {
 	if l.follow(a, m.after.Mode) {
 		return
 	}
-	l.Hint(fsm.Core) // what happened meanwhile is looked at now
+	if !a.Success || l.dirty.Load() != 0 {
+		l.Hint(fsm.Core) // what happened since its last look is looked at now
+	}
 }
 
 // follow starts what comes after an attempt: the wish that waits, or, where an

@@ -126,7 +126,7 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 		err = a.await(ctx, s, undo)
 	}
 	halt, result := a.verdictOf(err, undo)
-	if halt == fsm.HaltTimeout && a.mayCutOff(s) {
+	if halt == fsm.HaltTimeout && a.outlasted(s) {
 		halt = fsm.NoHalt
 	}
 	res := fsm.StepResult{Op: s.Op, Undo: undo, Result: result, Began: began, Ended: time.Now()}
@@ -144,12 +144,10 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 	return halt, s.Op.String() + ": " + res.Cause
 }
 
-// mayCutOff tells whether a drain that ran out of time is followed by the stop
-// all the same: for a person's wish, where the configuration says so (D14). The
-// guards have the last word before the stop.
-func (a *attempt) mayCutOff(s fsm.Step) bool {
-	return s.Verb == fsm.Drain && a.opt.Policy.Inference.OnTimeout == fsm.DrainStop && !a.wish.Reason.Automatic() && a.ctx.Err() == nil
-}
+// outlasted tells whether the step is a drain that ran out of time. That halts
+// nothing: whether the busy unit may be stopped all the same is for the guards
+// before its stop to say (D14).
+func (a *attempt) outlasted(s fsm.Step) bool { return s.Verb == fsm.Drain && a.ctx.Err() == nil }
 
 func doingWord(undo bool) string {
 	if undo {
@@ -179,7 +177,7 @@ func (a *attempt) verdictOf(err error, undo bool) (fsm.Halt, string) {
 // lookEvery bounds the time between two looks of an await: hints come at once,
 // the timer is for what gives none (a closing session, a released GPU).
 const (
-	lookFirst = 5 * time.Millisecond
+	lookFirst = 2 * time.Millisecond
 	lookMost  = time.Second
 )
 

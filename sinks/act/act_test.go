@@ -39,6 +39,8 @@ func TestRefusal(t *testing.T) {
 		is   error
 	}{
 		{remote("org.freedesktop.systemd1.NoSuchUnit"), "cannot isolate x.target: no such unit", ErrNotFound},
+		{dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit", Body: []any{"Unit required-by-x.service not found."}},
+			"cannot isolate x.target: NoSuchUnit: Unit required-by-x.service not found", nil},
 		{remote("org.freedesktop.systemd1.UnitMasked"), "cannot isolate x.target: it is masked", errMasked},
 		{remote("org.freedesktop.systemd1.NoIsolation"), "cannot isolate x.target: NoIsolation: Unit x.target says no", nil},
 		{remote("org.freedesktop.DBus.Error.AccessDenied"), "cannot isolate x.target: Unit x.target says no.", nil},

@@ -1,11 +1,13 @@
 package act
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
@@ -14,8 +16,9 @@ import (
 )
 
 // setBudgets gives the slices the budgets of a mode, at run time only, and reads
-// each back (D7, D17). A slice need not be loaded. There is nothing to wait for,
-// so the proof is made here and not by observation.
+// each back (D7, D17), all at once; the first failure in their order counts. A
+// slice need not be loaded. There is nothing to wait for, so the proof is made
+// here and not by observation.
 func (a *Actor) setBudgets(ctx context.Context, word string) error {
 	m, ok := fsm.ParseMode(word)
 	if !ok {
@@ -29,12 +32,13 @@ func (a *Actor) setBudgets(ctx context.Context, word string) error {
 		}
 		bySlice[b.Slice] = append(bySlice[b.Slice], b)
 	}
-	for _, slice := range order {
-		if err := a.giveBudgets(ctx, slice, bySlice[slice]); err != nil {
-			return err
-		}
+	errs := make([]error, len(order))
+	var wg sync.WaitGroup
+	for i, slice := range order {
+		wg.Go(func() { errs[i] = a.giveBudgets(ctx, slice, bySlice[slice]) })
 	}
-	return nil
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 // giveBudgets sets all budgets of one slice in one call.
@@ -50,12 +54,13 @@ func (a *Actor) giveBudgets(ctx context.Context, slice string, give []fsm.Budget
 	if err := m.SetUnitPropertiesContext(ctx, slice, true, props...); err != nil {
 		return fmt.Errorf("cannot set %s of %s: %w", properties(give), slice, err)
 	}
-	for _, b := range give {
-		if err := a.proveBudget(ctx, b); err != nil {
-			return err
-		}
+	errs := make([]error, len(give))
+	var wg sync.WaitGroup
+	for i, b := range give {
+		wg.Go(func() { errs[i] = a.proveBudget(ctx, b) })
 	}
-	return nil
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 // proveBudget reads a budget back from the manager.

@@ -88,7 +88,9 @@ func refusal(do action, unit string, err error) error {
 	name := strings.TrimPrefix(e.Name, systemdErrors)
 	switch name {
 	case "NoSuchUnit":
-		return fmt.Errorf("cannot %s %s: %w", do, unit, ErrNotFound)
+		if strings.Contains(e.Error(), unit) {
+			return fmt.Errorf("cannot %s %s: %w", do, unit, ErrNotFound)
+		} // else one that it requires is missing, which nothing may pass over
 	case "UnitMasked":
 		return fmt.Errorf("cannot %s %s: %w", do, unit, errMasked)
 	}

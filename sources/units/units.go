@@ -159,8 +159,9 @@ type listed struct {
 }
 
 // Units returns the state of the watched units and of extra ones, by the name
-// that they were asked by. Those that do not exist are not-found.
-func (s *Systemd) Units(ctx context.Context, extra []string) (map[string]fsm.Unit, error) {
+// that they were asked by. Those that do not exist are not-found. The memory of
+// extra services that are active is read if memory says so.
+func (s *Systemd) Units(ctx context.Context, extra []string, memory bool) (map[string]fsm.Unit, error) {
 	names := append(append([]string(nil), s.names...), extra...)
 	rows, err := s.list(ctx, names)
 	if err != nil {
@@ -170,7 +171,7 @@ func (s *Systemd) Units(ctx context.Context, extra []string) (map[string]fsm.Uni
 	var wg sync.WaitGroup
 	for i, r := range rows {
 		units[i] = fsm.Unit{Name: names[i], Load: r.Load, Active: r.Active, Sub: r.Sub}
-		wg.Go(func() { errs[i] = s.detail(ctx, &units[i], r.Path, i >= len(s.names)) })
+		wg.Go(func() { errs[i] = s.detail(ctx, &units[i], r.Path, memory && i >= len(s.names)) })
 	}
 	wg.Wait()
 	out := make(map[string]fsm.Unit, len(rows))
@@ -195,7 +196,7 @@ func (s *Systemd) list(ctx context.Context, names []string) ([]listed, error) {
 }
 
 // detail adds the few properties that the list lacks, where they matter.
-func (s *Systemd) detail(ctx context.Context, u *fsm.Unit, p dbus.ObjectPath, extra bool) error {
+func (s *Systemd) detail(ctx context.Context, u *fsm.Unit, p dbus.ObjectPath, memory bool) error {
 	o := bus.Object{Dest: dest, Path: p}
 	service := strings.HasSuffix(u.Name, ".service")
 	var err error
@@ -208,7 +209,7 @@ func (s *Systemd) detail(ctx context.Context, u *fsm.Unit, p dbus.ObjectPath, ex
 		u.CanIsolate, err = s.canIsolate(ctx, u.Name, o)
 	case service && u.Active == "failed":
 		err = s.bus.Get(ctx, o, dest+".Service", "Result", &u.Result)
-	case service && u.Active == "active" && extra:
+	case service && u.Active == "active" && memory:
 		err = s.bus.Get(ctx, o, dest+".Service", "MemoryCurrent", &u.Memory)
 		if u.Memory == 1<<64-1 { // not accounted
 			u.Memory = 0

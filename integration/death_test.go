@@ -1,0 +1,258 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+const intent = "/var/lib/mode-controller/intent.json"
+
+// killer kills the daemon $1 when its write-ahead record names step $2: on the eve
+// of that step, or, if $3 is wake, once it is over and the next is about to be
+// recorded. strace has the daemon pause at both moments, so that none is missed.
+const killer = `#!/bin/bash
+strace -f -q -o /dev/null -p $1 -P ` + intent + ` -P /var/lib/mode-controller -e trace=openat,renameat \
+	-e inject=openat,renameat:delay_enter=150000 &
+until [[ $(</proc/$1/status) != *$'TracerPid:\t0'* ]]; do :; done
+echo armed
+while :; do
+	mapfile -t now <` + intent + `
+	[[ ${now[0]} == *'"step":'$2','* ]] || continue
+	[[ $3 != wake ]] || compgen -G '/var/lib/mode-controller/.intent.json*' && break
+done &>/dev/null
+kill -9 $1
+wait
+`
+
+// mortal is a desk whose daemon comes back at once, with a hook before each mode
+// and a user's audio that takes a while to stop, so that no plan lacks a step.
+func mortal() setup {
+	const hook = "[Service]\nType=oneshot\nExecStart=true\n"
+	return setup{login: "dm", files: map[string]string{
+		"/usr/local/bin/killer":                                    killer,
+		"/etc/systemd/system/modewatch.service.d/again.conf":       "[Service]\nRestartSec=100ms\n",
+		"/etc/systemd/system/mode-prepare-compute.service":         hook,
+		"/etc/systemd/system/mode-prepare-desktop.service":         hook,
+		"/etc/systemd/system/vllm@compute.service.d/50-delay.conf": "[Service]\nExecStartPre=sleep 0.1\n",
+	}}
+}
+
+// death is one end of the daemon and what it leads to.
+type death struct {
+	at   string // the step
+	n    int    // its number
+	past bool   // the point of no return
+}
+
+// deaths lists the steps of the plan towards a mode, from a dry run.
+func (d *desk) deaths(m fsm.Mode) []death {
+	d.t.Helper()
+	var doc struct {
+		Plan fsm.Plan `json:"plan"`
+	}
+	out0 := d.want(0, "dry-run", string(m), "--json").Stdout
+	if err := json.Unmarshal([]byte(out0), &doc); err != nil {
+		d.t.Fatalf("%v: %s", err, out0)
+	}
+	var out []death
+	past := false
+	for i, s := range doc.Plan.Steps {
+		past = past || s.Final
+		out = append(out, death{s.Op.String(), i + 1, past})
+	}
+	if len(out) < 6 {
+		d.t.Fatalf("the plan to %s has only the steps %v", m, out)
+	}
+	return out
+}
+
+func TestDeathAtEachStepToCompute(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, mortal())
+	d.rests(fsm.AtDesktop)
+	for _, x := range d.deaths(fsm.Compute) {
+		sway := d.pid("lab-dm.service")
+		d.dies(fsm.Compute, x)
+		if x.past {
+			d.sees(fsm.Compute)
+			d.want(0, "request", "desktop")
+			d.atDesk()
+			continue
+		}
+		d.sees(fsm.Desktop)
+		if now := d.pid("lab-dm.service"); now != sway {
+			t.Errorf("alice's session was ended by a death at %s\n%s", x.at, d.story())
+		}
+	}
+}
+
+func TestDeathAtEachStepToDesktop(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, mortal())
+	d.rests(fsm.AtDesktop)
+	d.want(0, "request", "compute")
+	isolated := false
+	for _, x := range d.deaths(fsm.Desktop) {
+		isolated = isolated || strings.HasPrefix(x.at, "isolate")
+		d.Must(t, "systemd-run", "--quiet", "--unit=witness", "--collect", "sleep", "infinity")
+		vllm := d.pid("vllm@compute.service")
+		d.dies(fsm.Desktop, x)
+		d.sees(fsm.Compute)
+		if witness := d.pid("witness.service"); !isolated && witness == "0" {
+			t.Errorf("a target that was active was isolated again after a death at %s\n%s", x.at, d.story())
+		}
+		if now := d.pid("vllm@compute.service"); strings.HasPrefix(x.at, "drain") && now != vllm {
+			t.Errorf("the model was loaded again after a death at %s\n%s", x.at, d.story())
+		}
+		d.Must(t, "systemctl", "stop", "witness.service")
+	}
+}
+
+// dies wishes for a mode, kills the daemon at a step, and wants the story to go on
+// as D11 says. It returns when the host is at rest again.
+func (d *desk) dies(m fsm.Mode, x death) {
+	d.t.Helper()
+	since, before := d.now(), len(d.recorded(""))
+	gone := d.killedAt(x.n, "eve")
+	d.want(0, "request", string(m), "--detach")
+	gone()
+	var a fsm.Attempt
+	d.eventually("the interruption at "+x.at+" to be told", func() bool {
+		for _, r := range d.recorded("")[before:] {
+			if r.Outcome == fsm.Interrupted && r.Begun.After(since) {
+				a = r
+				return true
+			}
+		}
+		return false
+	})
+	if want := fmt.Sprintf("at step %d of ", x.n); !strings.Contains(a.Cause, want) || a.To != m {
+		d.t.Fatalf("it died at %s (%d) on the way to %s, and tells of %s: %s", x.at, x.n, m, a.To, a.Cause)
+	}
+	d.calm("a death at " + x.at)
+	d.wellTold(a, before)
+}
+
+// killedAt has the daemon killed at a moment, and returns what waits for that.
+func (d *desk) killedAt(step int, when string) func() {
+	d.t.Helper()
+	cmd := d.Command(d.t.Context(), "nice", "-n", "-19", "/usr/local/bin/killer", d.pid("modewatch.service"), fmt.Sprint(step), when)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = d.StartCommand(cmd)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 16)); err != nil {
+		d.t.Fatalf("the killer is not ready: %v", err)
+	}
+	end := make(chan error, 1)
+	go func() { end <- cmd.Wait() }()
+	return func() {
+		d.t.Helper()
+		select {
+		case err := <-end:
+			if err != nil {
+				d.t.Fatalf("the killer failed: %v", err)
+			}
+		case <-time.After(30 * time.Second):
+			d.t.Fatalf("the daemon was not killed at step %d\n%s", step, d.story())
+		}
+	}
+}
+
+// calm waits until a daemon is there again, and rests in a mode.
+func (d *desk) calm(after string) {
+	d.t.Helper()
+	d.eventually("rest after "+after, func() bool {
+		s := d.snapshot()
+		_, resting := s.State.Mode()
+		return resting && s.Attempt == nil && fmt.Sprint(s.PID) == d.pid("modewatch.service")
+	})
+	if _, err := d.ReadFile(intent); err == nil {
+		d.t.Fatalf("the write-ahead record stays after %s\n%s", after, d.story())
+	}
+	if note := d.trouble(); note != "" {
+		d.t.Errorf("after %s the table was refused: %s", after, note)
+	}
+}
+
+// trouble is what the daemon told of the table's refusals: bugs of ours.
+func (d *desk) trouble() string {
+	entries, err := d.Journal(d.t.Context(), "-t", "modewatch", "MODEWATCH_NOTE="+fsm.NoteTable)
+	if err != nil {
+		return err.Error()
+	}
+	for _, e := range entries {
+		return e["MESSAGE"]
+	}
+	return ""
+}
+
+// wellTold wants the interrupted attempt to be told once and before what followed
+// from it, and each attempt to be in the history once.
+func (d *desk) wellTold(a fsm.Attempt, before int) {
+	d.t.Helper()
+	d.told(a)
+	seen := map[string]bool{}
+	for _, r := range d.recorded("") {
+		if seen[r.ID] {
+			d.t.Errorf("attempt %s is in the history twice", r.ID)
+		}
+		seen[r.ID] = true
+	}
+	after := d.recorded("")[before:]
+	if after[0].ID != a.ID || len(after) > 2 || slices.ContainsFunc(after[1:], func(r fsm.Attempt) bool { return r.Wish.Reason != fsm.ByRecovery }) {
+		d.t.Errorf("the history tells %s", ids(after))
+	}
+	told := d.ends()
+	if i := slices.Index(told, a.ID); i < 0 || len(told)-i != len(after) {
+		d.t.Errorf("the journal tells the ends of %v, the history those of %s", told, ids(after))
+	}
+}
+
+// ends are the ids of the attempts whose end the journal tells, in order.
+func (d *desk) ends() []string {
+	d.t.Helper()
+	entries, err := d.Journal(d.t.Context(), "-t", "modewatch")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		if e["MODEWATCH_EXIT"] != "" {
+			out = append(out, e["MODEWATCH_ATTEMPT"])
+		}
+	}
+	return out
+}
+
+func ids(list []fsm.Attempt) string {
+	var out []string
+	for _, a := range list {
+		out = append(out, fmt.Sprintf("%s (%s → %s, %s by %s)", a.ID, a.From, a.To, a.Outcome, a.Wish.Reason))
+	}
+	return strings.Join(out, ", ")
+}
+
+// atDesk waits until alice is at her desk again, with sound.
+func (d *desk) atDesk() {
+	d.t.Helper()
+	d.eventually("alice at her desk", func() bool {
+		s := d.graphical()
+		return len(s) == 1 && s[0].State == "active" && d.pid("lab-dm.service") == fmt.Sprint(s[0].Leader) && d.sounding()
+	})
+}
+
+// sounding tells whether alice's audio is up.
+func (d *desk) sounding() bool {
+	r, err := d.RunAs(d.t.Context(), "alice", "systemctl", "--user", "is-active", "--quiet", "pipewire.service", "wireplumber.service")
+	return err == nil && r.Code == 0
+}
