@@ -74,6 +74,8 @@ type Attempt struct {
 	// Looked is the time spent observing and judging, apart from the waits for
 	// post-conditions, in nanoseconds.
 	Looked time.Duration `json:"looked_ns"`
+	// LookedCPU is the controller's CPU time in it, where it is measured.
+	LookedCPU time.Duration `json:"looked_cpu_ns,omitempty"`
 }
 
 // Serves tells whether the attempt was made for the wish with this id.

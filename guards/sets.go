@@ -72,13 +72,23 @@ func stopsAI(plan fsm.Plan, p fsm.Policy) bool {
 var entry = []Guard{targetReachable, audioIdle, gpuReleased, sessionAbsent, memoryHeadroom}
 
 // ForPlan returns the guards that are judged before the first step of a plan,
-// in order; the wish does not change the set, only what a verdict weighs.
+// in order. What goes on past the point of no return of an interrupted attempt is
+// judged by the hard ones alone, as the rest of that attempt would have been
+// (D8, D11); otherwise the wish does not change the set.
 func ForPlan(plan fsm.Plan, wish fsm.Wish, p fsm.Policy) []Guard {
 	if plan.Kind == fsm.WalkBack {
 		return ordered(back(plan.To))
 	}
 	set := slices.Concat(sets[[2]fsm.Mode{plan.From, plan.To}], extra(plan, p), []Guard{siteGuards})
+	if wish.Reason == fsm.ByRecovery {
+		set = hardOnes(set, p)
+	}
 	return ordered(set)
+}
+
+func hardOnes(set []Guard, p fsm.Policy) []Guard {
+	in := Input{Policy: p}
+	return slices.DeleteFunc(slices.Clone(set), func(g Guard) bool { return !g.Hard(in) })
 }
 
 // back returns what guards the way back to a mode: nothing soft, and no site
@@ -99,8 +109,7 @@ func Before(step fsm.Step, plan fsm.Plan, wish fsm.Wish, p fsm.Policy) []Guard {
 	if wish.Reason.Automatic() {
 		return set
 	}
-	in := Input{Policy: p}
-	return slices.DeleteFunc(set, func(g Guard) bool { return !g.Hard(in) })
+	return hardOnes(set, p)
 }
 
 func again(step fsm.Step, plan fsm.Plan, wish fsm.Wish, p fsm.Policy) []Guard {

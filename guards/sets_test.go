@@ -193,3 +193,17 @@ func TestNoUndoIsAStep(t *testing.T) {
 		}
 	}
 }
+
+func TestARecoveryIsJudgedByHardGuardsAlone(t *testing.T) {
+	plan := fsm.Plan{Kind: fsm.Transition, From: fsm.Desktop, To: fsm.Compute}
+	names := map[string]bool{}
+	for _, g := range ForPlan(plan, fsm.Wish{Reason: fsm.ByRecovery}, fsm.Policy{}) {
+		names[g.Name] = true
+	}
+	if names["check_user_jobs_safe"] || names["check_cpu_load_safe"] {
+		t.Errorf("soft guards are among %v", names)
+	}
+	if !names["check_audio_idle"] || !names["check_gpu_display_released"] || !names["check_target_reachable"] {
+		t.Errorf("hard guards are missing from %v", names)
+	}
+}

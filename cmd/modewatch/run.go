@@ -121,7 +121,7 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 	c.report(err)
 	c.fresh = before.Boot != boot
 	c.options = engine.Options{Policy: cfg.Policy, Host: c.host, Recorder: c.rec, Boot: boot, PID: os.Getpid(),
-		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load,
+		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load, CPU: cpuTime,
 		BootWish: c.keepBootWish}
 	return c, nil
 }
@@ -132,6 +132,15 @@ func (c *owner) keepBootWish(w fsm.Wish) {
 	if word, err := c.store.Word(); err != nil || word == "" {
 		c.report(c.store.Submit(w))
 	}
+}
+
+// cpuTime is the CPU time that this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0 // the figure is then of no use; nothing depends on it
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // operators is the gid of the group whose members may wish by file; 0, which is

@@ -43,15 +43,16 @@ type attempt struct {
 }
 
 // start begins an attempt towards a wish.
-func (l *loop) start(w fsm.Wish) { l.launch(w, nil) }
+func (l *loop) start(w fsm.Wish) { l.launch(w, nil, nil) }
 
-// launch runs an attempt, with a plan that was made before or with its own.
-func (l *loop) launch(w fsm.Wish, given *fsm.Plan) {
+// launch runs an attempt, with a plan that was made before or with its own; left
+// is the record of the attempt that the plan takes back.
+func (l *loop) launch(w fsm.Wish, given *fsm.Plan, left *fsm.Intent) {
 	ctx, cancel := context.WithCancel(context.Background())
-	a := &attempt{opt: l.opt, send: l.send, id: l.opt.NewID(), wish: w, to: w.Mode, given: given,
+	a := &attempt{opt: l.opt, send: l.send, id: l.opt.NewID(), wish: w, to: w.Mode, given: given, left: left,
 		begun: time.Now(), wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, stage: fsm.Before,
 		fresh: func() { l.dirty.Store(0) }}
-	if given != nil && given.Kind == fsm.WalkBack {
+	if left != nil {
 		a.stage = fsm.Leaving // nothing may take over a walk back
 	}
 	l.running = a
@@ -228,7 +229,7 @@ func (a *attempt) finish(halt fsm.Halt, cause string, undone bool) {
 	r.Exit = fsm.ExitCode(out, guards.BlockCode(r.Verdicts), halt == fsm.HaltTimeout)
 	r.Degraded, r.Evidence, r.Ended = a.after.Degraded, a.after.Evidence, time.Now()
 	keep := halt == fsm.HaltShutdown && a.noReturn // the next start goes on from here
-	if !keep { // one of an interrupted predecessor is settled by now, too
+	if !keep {                                     // one of an interrupted predecessor is settled by now, too
 		if err := a.opt.Recorder.Ahead(nil); err != nil {
 			a.report(fsm.Note{What: fsm.NoteSource, Text: "cannot clear the write-ahead record: " + err.Error(), At: time.Now()})
 		}
@@ -254,6 +255,16 @@ func (a *attempt) report(r fsm.Record) { a.send(progressed{running: a.running, r
 
 // looking adds the time until the returned function is called to the record.
 func (a *attempt) looking() func() {
-	began := time.Now()
-	return func() { a.record.Looked += time.Since(began) }
+	began, cpu := time.Now(), a.cpu()
+	return func() {
+		a.record.Looked += time.Since(began)
+		a.record.LookedCPU += a.cpu() - cpu
+	}
+}
+
+func (a *attempt) cpu() time.Duration {
+	if a.opt.CPU == nil {
+		return 0
+	}
+	return a.opt.CPU()
 }

@@ -65,7 +65,7 @@ func (l *loop) normalise(o fsm.Observation, f fsm.Facts) {
 		l.leaveBoot(&o)
 		return
 	}
-	l.launch(w, &plan)
+	l.launch(w, &plan, nil)
 }
 
 // resume ends an attempt that a predecessor left: forward if its wish stands
@@ -85,7 +85,7 @@ func (l *loop) resume(o fsm.Observation) {
 	case stands && in.NoReturn && !in.Undoing && l.next == nil:
 		w := *l.snap.Wish
 		w.ID, w.Reason = l.opt.NewID(), fsm.ByRecovery
-		l.launch(w, leftOver(in, o))
+		l.launch(w, leftOver(in, o), nil)
 	default:
 		l.back(in, o)
 	}
@@ -120,7 +120,7 @@ func (l *loop) back(in *fsm.Intent, o fsm.Observation) {
 	}
 	w := in.Wish
 	w.ID, w.Mode, w.Reason = l.opt.NewID(), in.Plan.From, fsm.ByRecovery
-	l.launch(w, &plan)
+	l.launch(w, &plan, in)
 }
 
 func (l *loop) clear() {

@@ -62,6 +62,9 @@ type Options struct {
 	Every    time.Duration     // its period; 0: never
 	Ended    func(fsm.Attempt) // told after an attempt was recorded
 	Going    func() bool       // tells whether the host is going down
+
+	// CPU is the CPU time that the process has used; nil: not measured.
+	CPU func() time.Duration
 }
 
 // Engine is the loop and its snapshot.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -32,6 +33,27 @@ func (a *attempt) undo(halt fsm.Halt) bool {
 		return false
 	}
 	return a.undoSteps(steps)
+}
+
+// walkBack takes back what an interrupted predecessor did, as undo would have
+// done, and says what of it could not be (D11). Should this end half way as well,
+// the next start does it again: what is taken back already is passed over.
+func (a *attempt) walkBack() (fsm.Halt, string) {
+	back := a.plan
+	defer func() { a.plan = back }()
+	a.plan, a.step, a.noReturn = a.left.Plan, a.left.Step, a.left.NoReturn
+	if who := a.newcomer(); who != "" {
+		return fsm.HaltStep, "nothing is taken back: " + who + " began after the attempt that was interrupted"
+	}
+	if a.undoSteps(back.Steps) {
+		return fsm.NoHalt, ""
+	}
+	for _, s := range slices.Backward(a.record.Steps) {
+		if s.Result != "done" {
+			return fsm.HaltStep, s.Op.String() + ": " + s.Cause
+		}
+	}
+	return fsm.HaltStep, "the write-ahead record cannot be written"
 }
 
 func (a *attempt) undoSteps(steps []fsm.Step) bool {
@@ -84,8 +106,12 @@ func (a *attempt) newcomer() string {
 	if !f.Logins.OK {
 		return "perhaps a session (" + f.Logins.Why() + ")"
 	}
+	begun := a.begun
+	if a.left != nil {
+		begun = a.left.Begun
+	}
 	for _, s := range f.Logins.Value.Sessions {
-		if s.Class == "user" && s.Since.After(a.begun) {
+		if s.Class == "user" && s.Since.After(begun) {
 			return fmt.Sprintf("session %s of %s", s.ID, s.User)
 		}
 	}
