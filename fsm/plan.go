@@ -167,7 +167,10 @@ func (b *builder) toCompute(overlay bool) {
 	b.prepare(Compute)
 	b.stopAI(Compute)
 	for _, unit := range b.p.Units.Starters {
-		if u := b.unit(unit); u.Load == "loaded" && !u.Gone() {
+		u := b.unit(unit)
+		// One that is masked already may run all the same, under its real name:
+		// a predecessor may have died between the mask and the stop.
+		if u.Load == "loaded" && !u.Gone() || u.Load == "masked" && u.Runtime {
 			b.add(Step{Op: Op{MaskNow, unit}, Deadline: b.p.Deadlines.Stop, Undo: Op{UnmaskNow, unit},
 				Final: len(gui) > 0, Yields: true})
 		}

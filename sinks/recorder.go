@@ -30,6 +30,7 @@ type Recorder struct {
 
 	wake  chan struct{}
 	ended chan struct{} // closed when Run has ended
+	ahead mark          // of the intent that was written last; the attempt's alone
 }
 
 // posted is what the writer has not taken yet.
@@ -87,12 +88,31 @@ func (r *Recorder) poke() {
 	}
 }
 
-// Ahead puts the intent on disk, or clears it, before it returns.
+// Ahead puts the intent on disk, or clears it, before it returns. The first of an
+// attempt, the one that passes the point of no return and the one that turns back
+// are on the disk itself by then; the steps between are safe from the death of
+// this process. One attempt at a time calls it.
 func (r *Recorder) Ahead(i *fsm.Intent) error {
 	if i == nil {
+		r.ahead = mark{}
 		return r.dirs.ClearIntent()
 	}
-	return r.dirs.WriteIntent(*i)
+	m := mark{i.ID, i.NoReturn, i.Undoing}
+	write := r.dirs.UpdateIntent
+	if m != r.ahead {
+		write = r.dirs.WriteIntent
+	}
+	if err := write(*i); err != nil {
+		return err
+	}
+	r.ahead = m
+	return nil
+}
+
+// mark is what of an intent has to be on the disk itself.
+type mark struct {
+	id                string
+	noReturn, undoing bool
 }
 
 // Flush waits until all that was told before is written, or ctx ends. What could

@@ -8,8 +8,9 @@ import (
 // spans is how long the daemon is watched at rest.
 var spans = map[bool]time.Duration{true: 10 * time.Minute, false: 30 * time.Second}
 
-// calm is how long nothing must have happened before rest is measured.
-const calm = 2 * time.Second
+// calm is how long nothing must have happened before rest is measured: logind's
+// source looks at a new session once more after ten seconds.
+const calm = 12 * time.Second
 
 // atRest takes the figures of a daemon that has nothing to do, its triggers off,
 // beside those of systemd-logind, which has nothing to do either.

@@ -82,9 +82,13 @@ func (l *loop) resume(o fsm.Observation) {
 	case in.Boot != l.opt.Boot:
 		l.clear()
 		l.Hint(fsm.Core)
-	case stands && in.NoReturn && !in.Undoing && l.next == nil:
+	case stands && in.NoReturn && !in.Undoing && (l.next == nil || l.next.Mode == in.Plan.To):
 		w := *l.snap.Wish
-		w.ID, w.Reason = l.opt.NewID(), fsm.ByRecovery
+		if w.Reason = fsm.ByRecovery; l.next == nil {
+			w.ID = l.opt.NewID()
+		}
+		l.next = nil // the same wish again: it is served by this
+		l.residue = true // of the predecessor, should a guard now refuse to go on
 		l.launch(w, leftOver(in, o), nil)
 	default:
 		l.back(in, o)

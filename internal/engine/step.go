@@ -25,7 +25,9 @@ func (a *attempt) walk() (fsm.Halt, string) {
 		if h, cause := a.rejudge(s); h != fsm.NoHalt {
 			return h, cause
 		}
-		if err := a.ahead(i+1, s); err != nil {
+		if s.Waits() {
+			a.step = i + 1 // it changes nothing that would have to be taken back
+		} else if err := a.ahead(i+1, s); err != nil {
 			return fsm.HaltStep, "no step runs without a write-ahead record: " + err.Error()
 		}
 		if h, cause := a.do(*s, false); h != fsm.NoHalt {
@@ -203,7 +205,7 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 		select {
 		case <-a.wake:
 		case <-t.C:
-			wait = min(wait*2, lookMost)
+			wait = min(wait+wait/2, lookMost)
 		case <-ctx.Done():
 			t.Stop()
 			return fmt.Errorf("still waiting for %s: %w", p.Awaiting, ctx.Err())

@@ -16,7 +16,7 @@ import (
 // The session is looked at again at growing intervals: its state "closing" and
 // the end of its scope are never signalled.
 const (
-	lookFirst = 10 * time.Millisecond
+	lookFirst = 2 * time.Millisecond
 	lookLast  = 500 * time.Millisecond
 	sigkill   = int32(9)
 )

@@ -220,3 +220,22 @@ func TestReadersNeverSeeHalfAFile(t *testing.T) {
 	close(stop)
 	readers.Wait()
 }
+
+func TestAnUpdatedIntentIsReadBack(t *testing.T) {
+	d := Dirs{Run: t.TempDir(), Lib: t.TempDir()}
+	in := fsm.Intent{Boot: "b", ID: "a", Plan: fsm.Plan{Steps: []fsm.Step{{}, {}}}, Step: 1}
+	if err := d.WriteIntent(in); err != nil {
+		t.Fatal(err)
+	}
+	in.Step = 2
+	if err := d.UpdateIntent(in); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.ReadIntent(); err != nil || got == nil || got.Step != 2 {
+		t.Errorf("read %+v, %v", got, err)
+	}
+	in.Step = 3
+	if err := d.UpdateIntent(in); err == nil {
+		t.Error("a step beyond the plan was written")
+	}
+}

@@ -19,6 +19,18 @@ func (d Dirs) WriteIntent(i fsm.Intent) error {
 	return writeJSON(d.lib(intentName), i, true)
 }
 
+// UpdateIntent replaces the record of an attempt that WriteIntent has put on disk
+// before. It does not wait for the disk: how far an attempt has come matters to a
+// successor in the same boot alone, which finds it all the same; what a loss of
+// power may cost is the last steps of an attempt that is then only recorded (D11).
+func (d Dirs) UpdateIntent(i fsm.Intent) error {
+	i.Schema = fsm.Schema
+	if err := checkIntent(i); err != nil {
+		return fmt.Errorf("cannot write %s: %w", d.lib(intentName), err)
+	}
+	return writeJSON(d.lib(intentName), i, false)
+}
+
 // ClearIntent removes the write-ahead record: no attempt is under way.
 func (d Dirs) ClearIntent() error {
 	err := os.Remove(d.lib(intentName))

@@ -38,13 +38,15 @@ type node struct {
 	spared    bool // IgnoreOnIsolate
 	transient bool
 	enabled   bool
+	held      bool // masked by the controller, which then stops it by itself
 }
 
 // nodeOf picks what matters from all properties of a unit: they are many, and a
 // node is kept.
 func nodeOf(p map[string]dbus.Variant) node {
 	n := node{name: bus.Str(p, "Id"), spared: bus.Bool(p, "IgnoreOnIsolate"), transient: bus.Bool(p, "Transient"),
-		enabled: strings.HasPrefix(bus.Str(p, "UnitFileState"), "enabled"), links: map[string][]string{}}
+		enabled: strings.HasPrefix(bus.Str(p, "UnitFileState"), "enabled"), held: strings.HasPrefix(bus.Str(p, "FragmentPath"), maskDir),
+		links: map[string][]string{}}
 	for _, name := range links {
 		if others := bus.Strs(p, name); len(others) > 0 {
 			n.links[name] = others
@@ -219,7 +221,7 @@ func (g *graph) origin(name string, n node) string {
 		return "transient"
 	case !strings.HasSuffix(name, ".service"):
 		return "dependency"
-	case g.wanted(n):
+	case n.held, g.wanted(n):
 		return "dependency"
 	case n.enabled:
 		return "enabled"
