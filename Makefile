@@ -32,7 +32,7 @@ unit: deps
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -timeout 10m $$($(GO) list ./... | grep -v /integration)
 
 lab: deps stage
-	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -timeout 25m ./integration/...
+	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -timeout 25m ./integration/...
 	@grep -oh 'figure: [^"\\]*' out/lab.json || true
 
 stage: build

@@ -71,8 +71,8 @@ type Attempt struct {
 	Evidence []string     `json:"evidence,omitempty"`
 	Joined   []string     `json:"joined,omitempty"`   // ids of wishes that it served besides
 	Bypassed []string     `json:"bypassed,omitempty"` // soft guards that force passed over
-	// Looked is the time spent observing and judging, apart from the waits for
-	// post-conditions, in nanoseconds.
+	// Looked is the time spent observing and judging, in nanoseconds: that of the
+	// looks that proved the steps is in it, the waits for what they proved are not.
 	Looked time.Duration `json:"looked_ns"`
 	// LookedCPU is the controller's CPU time in it, where it is measured.
 	LookedCPU time.Duration `json:"looked_cpu_ns,omitempty"`

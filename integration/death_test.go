@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/integration/lab"
 )
 
 const intent = "/var/lib/mode-controller/intent.json"
@@ -35,6 +36,7 @@ func mortal() setup {
 	const hook = "[Service]\nType=oneshot\nExecStart=true\n"
 	return setup{login: "dm", files: map[string]string{
 		"/usr/local/bin/killer":                                    killer,
+		"/var/lib/systemd/linger/alice":                            "", // her audio is there in compute, too
 		"/etc/systemd/system/modewatch.service.d/again.conf":       "[Service]\nRestartSec=100ms\n",
 		"/etc/systemd/system/mode-prepare-compute.service":         hook,
 		"/etc/systemd/system/mode-prepare-desktop.service":         hook,
@@ -69,11 +71,11 @@ func (d *desk) deaths(m fsm.Mode) []death {
 		if s.Waits() {
 			continue // it changes nothing, and is not recorded
 		}
-		out = append(out, death{s.Op.String(), i + 1, "eve", past}, death{s.Op.String(), i + 1, "wake", past})
-	}
-	out = out[:len(out)-1] // nothing is recorded after the last
-	if len(out) < 9 {
-		d.t.Fatalf("the plan to %s has only the steps %v", m, out)
+		out = append(out, death{s.Op.String(), i + 1, "eve", past})
+		switch s.Verb {
+		case fsm.MaskNow, fsm.Stop, fsm.Isolate:
+			out = append(out, death{s.Op.String(), i + 1, "wake", past})
+		}
 	}
 	return out
 }
@@ -264,4 +266,129 @@ func (d *desk) atDesk() {
 func (d *desk) sounding() bool {
 	r, err := d.RunAs(d.t.Context(), "alice", "systemctl", "--user", "is-active", "--quiet", "pipewire.service", "wireplumber.service")
 	return err == nil && r.Code == 0
+}
+
+// A walk back that is cut short as well is begun again.
+func TestDeathInTheWalkBack(t *testing.T) {
+	t.Parallel()
+	s := mortal()
+	s.login = "none"
+	s.files["/etc/systemd/system/vllm@compute.service.d/50-delay.conf"] = "[Service]\nExecStartPre=sleep 1.5\n"
+	d := newDesk(t, s)
+	d.rests(fsm.AtDesktop)
+	d.want(0, "request", "compute")
+	before := len(d.recorded(""))
+	gone := d.killedAt(d.step(fsm.Desktop, "set-budgets desktop"), "eve")
+	d.want(0, "request", "desktop", "--detach")
+	gone()
+	d.eventually("the walk back to start vLLM again", func() bool {
+		a := d.snapshot().Attempt
+		return a != nil && a.Doing == "undo" && a.Op.Verb == fsm.Start
+	})
+	d.Must(t, "kill", "-9", d.pid("modewatch.service"))
+	d.eventually("the third daemon to have ended it", func() bool { return len(d.recorded("")) == before+3 })
+	d.calm("the second death")
+	d.sees(fsm.Compute)
+	var told []fsm.Outcome
+	for _, a := range d.recorded("")[before:] {
+		told = append(told, a.Outcome)
+		d.told(a)
+	}
+	if want := []fsm.Outcome{fsm.Interrupted, fsm.Interrupted, fsm.Reached}; !slices.Equal(told, want) {
+		t.Errorf("the history tells %v, want %v\n%s", told, want, d.story())
+	}
+}
+
+// Who logged in while the daemon was dead keeps the session: nothing is taken back.
+func TestAUserWhoCameAfterTheDeathStays(t *testing.T) {
+	t.Parallel()
+	s := mortal()
+	s.login = "none"
+	s.files["/etc/systemd/system/modewatch.service.d/again.conf"] = "[Service]\nRestart=no\n"
+	d := newDesk(t, s)
+	d.rests(fsm.AtDesktop)
+	d.want(0, "request", "compute")
+	gone := d.killedAt(d.step(fsm.Desktop, "set-budgets desktop"), "eve")
+	d.want(0, "request", "desktop", "--detach")
+	gone()
+	bob, err := d.StartSway(t.Context(), "bob", lab.Sway{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Must(t, "systemctl", "start", "modewatch.service")
+	d.eventually("the end of what the daemon left", func() bool { a := d.last(); return a.Wish.Reason == fsm.ByRecovery })
+	if a := d.last(); a.Outcome != fsm.Degraded || a.Exit != 41 || !strings.Contains(a.Cause, "session "+bob.ID+" of bob") {
+		t.Errorf("it ended %s (%d): %s", a.Outcome, a.Exit, a.Cause)
+	}
+	d.told(d.last())
+	d.calm("the death")
+	if s := d.graphical(); len(s) != 1 || s[0] != bob {
+		t.Errorf("bob's session was %+v, there is %+v\n%s", bob, s, d.story())
+	}
+	d.sees(fsm.Desktop)
+}
+
+// A host that lost its power in mid-attempt starts as every boot does; what was
+// under way is only told.
+func TestACrashOfTheHostInMidAttempt(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, setup{files: slow, enable: []string{"slow.service"}})
+	d.rests(fsm.AtDesktop)
+	d.want(0, "request", "compute", "--detach")
+	d.doing(fsm.Isolate)
+	if err := d.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.rests(fsm.AtDesktop)
+	d.sees(fsm.Desktop)
+	all := d.recorded("")
+	if a := all[len(all)-2]; a.Outcome != fsm.Interrupted || a.To != fsm.Compute {
+		t.Errorf("the history tells %s", ids(all))
+	}
+	if a := all[len(all)-1]; a.Kind != fsm.Normalise || a.Outcome != fsm.Reached {
+		t.Errorf("the boot ended as %s", ids(all))
+	}
+	if _, err := d.ReadFile(intent); err == nil {
+		t.Error("the write-ahead record is still there")
+	}
+}
+
+// Without a daemon the next attempt settles first what the dead one left.
+func TestDeathOfASingleAttempt(t *testing.T) {
+	for next, ends := range map[fsm.Mode][]fsm.Outcome{
+		fsm.Compute: {fsm.Interrupted, fsm.Reached},
+		fsm.Desktop: {fsm.Interrupted, fsm.Reached, fsm.Noop},
+	} {
+		t.Run("then "+string(next), func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, setup{noDaemon: true, files: slow, enable: []string{"slow.service"}})
+			d.want(0, "request", "desktop")
+			before := len(d.recorded(""))
+			d.want(0, "request", "compute", "--detach")
+			d.doing(fsm.Isolate)
+			d.Must(t, "systemctl", "kill", "--signal=KILL", "mode-controller@compute.service")
+			d.eventually("the unit to end", func() bool { return d.pid("mode-controller@compute.service") == "0" })
+			d.want(0, "request", string(next))
+			d.sees(next)
+			var told []fsm.Outcome
+			for _, a := range d.recorded("")[before:] {
+				told = append(told, a.Outcome)
+			}
+			if !slices.Equal(told, ends) {
+				t.Errorf("the history tells %s, want %v\n%s", ids(d.recorded("")[before:]), ends, d.story())
+			}
+		})
+	}
+}
+
+// step is the number of a step in the plan towards a mode.
+func (d *desk) step(m fsm.Mode, op string) int {
+	d.t.Helper()
+	for _, x := range d.deaths(m) {
+		if x.at == op {
+			return x.n
+		}
+	}
+	d.t.Fatalf("the plan to %s has no step %q", m, op)
+	return 0
 }

@@ -75,7 +75,10 @@ func (h *host) Do(ctx context.Context, op fsm.Op) error {
 }
 
 // Attend has the ends of all jobs hinted at while an attempt runs.
-func (h *host) Attend(busy bool) { h.units.Attend(busy) }
+func (h *host) Attend(busy bool) {
+	h.units.Attend(busy)
+	h.actor.Attend(busy)
+}
 
 func (h *host) close() {
 	h.bus.Close()

@@ -25,14 +25,16 @@ type machine struct {
 	daemon process
 }
 
-// Nothing here may run into a limit of starts: the bench starts more often than
-// a person does.
-var limitless = map[string]string{
+// files are those that the bench adds to a desk. Nothing here may run into a limit
+// of starts: the bench starts more often than a person does.
+var files = map[string]string{
 	"/etc/systemd/system/vllm@.service.d/50-bench.conf":     "[Unit]\nStartLimitIntervalSec=0\n",
 	"/etc/systemd/system/lab-sway@.service.d/50-bench.conf": "[Unit]\nStartLimitIntervalSec=0\n",
 	"/etc/systemd/user.conf.d/50-bench.conf":                "[Manager]\nDefaultStartLimitIntervalSec=0\n",
 	// Her manager outlives her sessions, so that each round has the same steps.
 	"/var/lib/systemd/linger/alice": "",
+	// A unit that is nobody's business.
+	"/etc/systemd/system/bench-other.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
 }
 
 // programs are built as the product is, for a fair comparison.
@@ -49,7 +51,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	o := desk.Options(t, "", limitless)
+	o := desk.Options(t, "", files)
 	o.Install = append(o.Install, tree)
 	o.Enable = append(o.Enable, "modewatch.service")
 	m := &machine{Machine: desk.Boot(t, o), t: t}

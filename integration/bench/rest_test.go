@@ -37,6 +37,21 @@ func atRest(t *testing.T, r *report) {
 	if polls := 60.0; mine.switches > polls { // a second's timer, at the least
 		t.Errorf("something polls: %.1f context switches per minute", mine.switches)
 	}
+	m.othersJobs(r, peer)
+}
+
+// othersJobs is what the daemon at rest does while the host has work that is none
+// of its business: nothing, if nothing of it is listened to.
+func (m *machine) othersJobs(r *report, peer process) {
+	m.t.Helper()
+	ours, theirs := m.daemon.switches(), peer.switches()
+	m.Must(m.t, "sh", "-c", "for i in $(seq 50); do systemctl start bench-other.service; systemctl stop bench-other.service; done")
+	m.daemon.settle()
+	f := figure{name: "at rest, context switches in 100 jobs of others", judged: value, budget: none, note: "floor: systemd-logind",
+		value: float64(m.daemon.switches() - ours), floor: float64(peer.switches() - theirs)}
+	if r.add(f); f.value > 100 {
+		m.t.Errorf("jobs of others wake the daemon: %.0f context switches in 100 jobs", f.value)
+	}
 }
 
 // rest is what a process did in a minute.

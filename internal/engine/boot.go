@@ -87,7 +87,7 @@ func (l *loop) resume(o fsm.Observation) {
 		if w.Reason = fsm.ByRecovery; l.next == nil {
 			w.ID = l.opt.NewID()
 		}
-		l.next = nil // the same wish again: it is served by this
+		l.next = nil     // the same wish again: it is served by this
 		l.residue = true // of the predecessor, should a guard now refuse to go on
 		l.launch(w, leftOver(in, o), nil)
 	default:

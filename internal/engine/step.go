@@ -193,8 +193,10 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 	}
 	wait := lookFirst
 	for {
+		looked := a.looking()
 		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan)), a.opt.Policy)
 		if p.Done {
+			looked() // the look that proves it; those before were part of the wait
 			return nil
 		}
 		if p.Never != "" {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/godbus/dbus/v5"
 
@@ -36,6 +37,8 @@ type Actor struct {
 	log     func(string)
 	users   string // where logind keeps the users' runtime directories
 	control string // where the masks go, see mask.go
+
+	busy atomic.Bool // an attempt runs
 
 	mu     sync.Mutex // guards what follows
 	closed bool
@@ -66,18 +69,52 @@ func New(policy fsm.Policy, opts ...Option) *Actor {
 	return a
 }
 
-// Close ends the connections. A Do that is under way returns an error.
+// Attend tells whether an attempt runs; it does not wait. The connections are
+// made while the attempt still looks around, and closed after it: at rest the end
+// of every job on the host would wake whoever listens. Do connects by itself too.
+func (a *Actor) Attend(busy bool) {
+	a.busy.Store(busy)
+	if busy {
+		go a.connectAhead()
+		return
+	}
+	go a.rest()
+}
+
+// connectAhead makes the connections; where that fails, Do will say so.
+func (a *Actor) connectAhead() {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	_, _ = a.manager(ctx)
+	_, _ = a.bus(ctx)
+}
+
+// rest closes the connections, unless an attempt runs again.
+func (a *Actor) rest() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.busy.Load() {
+		_ = a.disconnect()
+	}
+}
+
+// Close ends the connections for good. A Do that is under way returns an error.
 func (a *Actor) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
+	return a.disconnect()
+}
+
+func (a *Actor) disconnect() (err error) {
 	if a.system != nil {
 		a.system.Close()
 	}
 	if a.login != nil {
-		return a.login.Close()
+		err = a.login.Close()
 	}
-	return nil
+	a.system, a.login = nil, nil
+	return err
 }
 
 // Do carries out op and returns when its job ended or ctx is done; in the

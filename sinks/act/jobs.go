@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -109,15 +110,19 @@ func (a *Actor) systemJob(ctx context.Context, do action, unit, mode string) err
 // isolate starts a target and stops what it does not want. It refuses a target
 // that is active, or whose state cannot be read.
 func (a *Actor) isolate(ctx context.Context, target string) error {
-	state, err := a.property(ctx, target, "ActiveState")
-	if err != nil {
-		return fmt.Errorf("cannot isolate %s: cannot read its state: %w", target, err)
-	}
-	if state == "active" || state == "reloading" {
-		return fmt.Errorf("cannot isolate %s: %w", target, ErrActive)
-	}
+	var state, load string
+	var unread error
+	var wg sync.WaitGroup
+	wg.Go(func() { state, unread = a.property(ctx, target, "ActiveState") })
 	// The manager says of a missing target only that it may not be isolated.
-	if load, err := a.property(ctx, target, "LoadState"); err == nil && load == "not-found" {
+	wg.Go(func() { load, _ = a.property(ctx, target, "LoadState") })
+	wg.Wait()
+	switch {
+	case unread != nil:
+		return fmt.Errorf("cannot isolate %s: cannot read its state: %w", target, unread)
+	case state == "active" || state == "reloading":
+		return fmt.Errorf("cannot isolate %s: %w", target, ErrActive)
+	case load == "not-found":
 		return fmt.Errorf("cannot isolate %s: %w", target, ErrNotFound)
 	}
 	return a.systemJob(ctx, isolating, target, isolateMode)

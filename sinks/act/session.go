@@ -220,9 +220,11 @@ func (a *Actor) watchRemoval(ctx context.Context, id string) (<-chan *dbus.Signa
 	conn.Signal(signals)
 	return signals, func() {
 		conn.RemoveSignal(signals)
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-		defer cancel()
-		_ = conn.RemoveMatchSignalContext(call, match...) // it ends with the connection anyway
+		go func() { // nobody waits for it, and it ends with the connection anyway
+			call, cancel := context.WithTimeout(context.Background(), callTimeout)
+			defer cancel()
+			_ = conn.RemoveMatchSignalContext(call, match...)
+		}()
 	}, nil
 }
 

@@ -57,7 +57,20 @@ func nodeOf(p map[string]dbus.Variant) node {
 
 // cache holds the nodes read since the manager last reloaded. Dependencies only
 // change then; what changes between (ActiveState) is listed afresh.
-type cache struct{ nodes map[string]node }
+type cache struct {
+	nodes map[string]node
+	onBus map[string]bool // services that were asked for their bus name
+}
+
+// known returns the cache, an empty one after a reload.
+func (s *Systemd) known() *cache {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cache == nil {
+		s.cache = &cache{nodes: map[string]node{}, onBus: map[string]bool{}}
+	}
+	return s.cache
+}
 
 // StopSets returns for each target what isolating it now would stop.
 func (s *Systemd) StopSets(ctx context.Context, targets []string) (map[string]fsm.StopSet, error) {
@@ -65,7 +78,7 @@ func (s *Systemd) StopSets(ctx context.Context, targets []string) (map[string]fs
 	if err := s.bus.Call(ctx, manager, managerFace+".ListUnitsFiltered", &rows, upStates); err != nil {
 		return nil, fmt.Errorf("cannot list units: %w", err)
 	}
-	g := &graph{s: s, up: map[string]listed{}, nodes: map[string]node{}}
+	g := &graph{s: s, cache: s.known(), up: map[string]listed{}, nodes: map[string]node{}}
 	for _, r := range rows {
 		// A state of that name may also be the load or the sub state.
 		if r.Active != "inactive" && r.Active != "failed" && r.Following == "" {
@@ -88,6 +101,7 @@ const busNameTimeout = time.Second
 // graph is the units as one question sees them.
 type graph struct {
 	s     *Systemd
+	cache *cache // of s, under its lock; of no use any more once it is dropped there
 	up    map[string]listed
 	nodes map[string]node
 }
@@ -170,13 +184,9 @@ func (g *graph) closure(ctx context.Context, from, by []string, want func(string
 // load reads the nodes of the names that are not known yet, all at once.
 func (g *graph) load(ctx context.Context, names []string) error {
 	g.s.mu.Lock()
-	if g.s.cache == nil {
-		g.s.cache = &cache{nodes: map[string]node{}}
-	}
-	c := g.s.cache
 	var missing []string
 	for _, name := range names {
-		if n, ok := c.nodes[name]; ok {
+		if n, ok := g.cache.nodes[name]; ok {
 			g.nodes[name] = n
 		} else if _, ok := g.nodes[name]; !ok {
 			missing = append(missing, name)
@@ -196,8 +206,9 @@ func (g *graph) load(ctx context.Context, names []string) error {
 	for i, name := range missing {
 		n := nodeOf(all[i])
 		g.nodes[name] = n
-		if n.name != "" && !n.transient {
-			c.nodes[name] = n
+		// The manager's own scope calls itself transient, and stays as it is.
+		if n.name != "" && (!n.transient || n.name == "init.scope") {
+			g.cache.nodes[name] = n
 		}
 	}
 	return nil
@@ -243,11 +254,23 @@ func (g *graph) wanted(n node) bool {
 	return false
 }
 
-// onBus tells whether the bus starts the unit when somebody calls its name.
+// onBus tells whether the bus starts the unit when somebody calls its name. Only
+// a reload changes that.
 func (g *graph) onBus(name string) bool {
+	g.s.mu.Lock()
+	on, known := g.cache.onBus[name]
+	g.s.mu.Unlock()
+	if known {
+		return on
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), busNameTimeout)
 	defer cancel()
 	var busName string
-	err := g.s.bus.Get(ctx, bus.Object{Dest: dest, Path: path(name)}, dest+".Service", "BusName", &busName)
-	return err == nil && busName != ""
+	if err := g.s.bus.Get(ctx, bus.Object{Dest: dest, Path: path(name)}, dest+".Service", "BusName", &busName); err != nil {
+		return false
+	}
+	g.s.mu.Lock()
+	defer g.s.mu.Unlock()
+	g.cache.onBus[name] = busName != ""
+	return busName != ""
 }
