@@ -168,6 +168,9 @@ func (d *desk) echo(m fsm.Mode) {
 func (d *desk) snapshot() fsm.Snapshot {
 	d.t.Helper()
 	var s fsm.Snapshot
+	if _, err := d.ReadFile("/run/mode-controller/state.json"); err != nil {
+		return s // a daemon that has just started has not written it yet
+	}
 	d.json("/run/mode-controller/state.json", &s)
 	return s
 }

@@ -25,7 +25,7 @@ func (a *attempt) walk() (fsm.Halt, string) {
 		if h, cause := a.rejudge(s); h != fsm.NoHalt {
 			return h, cause
 		}
-		if s.Waits() {
+		if s.Waits() && a.step > 0 {
 			a.step = i + 1 // it changes nothing that would have to be taken back
 		} else if err := a.ahead(i+1, s); err != nil {
 			return fsm.HaltStep, "no step runs without a write-ahead record: " + err.Error()
