@@ -88,7 +88,6 @@ type AudioPolicy struct {
 	Processes []string
 	Nodes     []string // patterns of PCM device nodes
 	Ignore    []string // holders of PCM nodes that do not count by themselves
-	Debounce  time.Duration
 }
 
 // LoadPolicy holds the CPU threshold.

@@ -322,7 +322,7 @@ func TestAUserWhoCameAfterTheDeathStays(t *testing.T) {
 	}
 	d.told(d.last())
 	d.calm("the death")
-	if s := d.graphical(); len(s) != 1 || s[0] != bob {
+	if s := d.graphical(); len(s) != 1 || !alive(bob, s) {
 		t.Errorf("bob's session was %+v, there is %+v\n%s", bob, s, d.story())
 	}
 	d.sees(fsm.Desktop)

@@ -6,13 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
+	furnished "github.com/modewatch/modewatch/integration/desk"
 	"github.com/modewatch/modewatch/integration/lab"
 )
 
@@ -38,56 +37,11 @@ type setup struct {
 	stops    bool // the boot may end degraded
 }
 
-// labConfig is the configuration of every desk: the defaults, with deadlines
-// that suit a test.
-const labConfig = `
-[transitions.deadlines]
-session_term = "3s"
-session_kill = "5s"
-gpu_release = "15s"
-start = "15s"
-stop = "15s"
-isolate = "20s"
-
-[vllm]
-ready = "20s"
-drain.deadline = "5s"
-
-[guards.cpu_load_safe]
-max_pressure = 100 # the pressure in a container is the whole machine's
-
-[guards.user_jobs_safe]
-allow = ["lab-sway@alice.service", "lab-tty@alice.service"] # the stand-in logins are started by hand
-`
-
-// vllmProgram is what the vllm unit runs here: the stand-in, on vLLM's port.
-const vllmProgram = `#!/bin/sh
-exec /usr/local/bin/vllm -listen 127.0.0.1:8000 -control /run/vllm.control
-`
-
-// k3sUnit stands for the cluster's own unit.
-const k3sUnit = `[Unit]
-Description=k3s stand-in
-[Service]
-ExecStart=/usr/local/bin/k3s
-[Install]
-WantedBy=multi-user.target
-`
-
-func stage(t testing.TB) string {
-	dir := os.Getenv("MODEWATCH_STAGE")
-	if dir == "" {
-		dir = filepath.Join("..", "out", "stage")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "usr/bin/modewatch")); err != nil {
-		t.Fatalf("nothing is staged: run make stage first (%v)", err)
-	}
-	return dir
-}
+// What every desk has, and a test may edit.
+const (
+	labConfig   = furnished.Config
+	vllmProgram = furnished.VLLM
+)
 
 // newDesk boots a machine, and ends it with the test.
 func newDesk(t *testing.T, s setup) *desk {
@@ -95,26 +49,12 @@ func newDesk(t *testing.T, s setup) *desk {
 	lab.Need(t)
 	atOnce <- struct{}{}
 	t.Cleanup(func() { <-atOnce })
-	standins, err := lab.Standins(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{
-		"/etc/modewatch/config.toml":      strings.NewReplacer(s.edit...).Replace(labConfig) + s.config,
-		"/etc/modewatch/vllm/compute.env": "VLLM_MODEL=stand-in\nVLLM_PROGRAM=/usr/local/bin/vllm-program\n",
-		"/usr/local/bin/vllm-program":     vllmProgram,
-		"/etc/systemd/system/k3s.service": k3sUnit,
-	}
-	for name, text := range s.files {
-		files[name] = text
-	}
-	o := lab.Options{Install: []string{stage(t), standins}, Files: files, Degraded: s.stops,
-		Enable: append([]string{"k3s.service", "ssh.service"}, s.enable...)}
+	o := furnished.Options(t, strings.NewReplacer(s.edit...).Replace(labConfig)+s.config, s.files)
+	o.Degraded, o.Enable = s.stops, append(o.Enable, s.enable...)
 	if !s.noDaemon {
 		o.Enable = append(o.Enable, "modewatch.service")
 	}
-	d := &desk{Machine: lab.Boot(t, o), t: t}
-	d.Must(t, "systemd-sysusers") // as the installation tells; the boot only does so after an update
+	d := &desk{Machine: furnished.Boot(t, o), t: t}
 	d.sit(s)
 	return d
 }

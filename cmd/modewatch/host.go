@@ -40,7 +40,7 @@ var deaf = ears{hint: func(fsm.Subject) {}, down: func(bool) {}, log: func(strin
 // newHost wires the sources and the actor of this machine.
 func newHost(cfg config.Config, e ears) *host {
 	p := cfg.Policy
-	h := &host{bus: &bus.Bus{}, actor: act.New(p, act.WithLog(e.log))}
+	h := &host{bus: &bus.Bus{}, actor: act.New(p, act.WithLog(e.log), act.WithJobs(func() { e.hint(fsm.AboutHost | fsm.AboutUnits) }))}
 	h.units = units.New(h.bus, p.Units.Watched(), p.Units.Switch, e.hint)
 	l := logind.New(h.bus, p, e.hint, e.down)
 	proc := procs.New("/proc", func() fsm.Policy { return p })
@@ -75,10 +75,7 @@ func (h *host) Do(ctx context.Context, op fsm.Op) error {
 }
 
 // Attend has the ends of all jobs hinted at while an attempt runs.
-func (h *host) Attend(busy bool) {
-	h.units.Attend(busy)
-	h.actor.Attend(busy)
-}
+func (h *host) Attend(busy bool) { h.actor.Attend(busy) }
 
 func (h *host) close() {
 	h.bus.Close()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -36,16 +38,17 @@ func runOnce(ctx context.Context, e env, w fsm.Wish) int {
 		return e.fail(err)
 	}
 	c.options.Wish = &w
+	signal.Ignore(syscall.SIGHUP) // there is nothing to reload
 	running, stop := context.WithCancel(context.Background())
 	defer stop()
 	var mine *fsm.Attempt
 	c.options.Ended = func(a fsm.Attempt) {
 		if a.Serves(w.ID) {
 			mine = &a
-			stop()
+			go c.engine.Load().Finish() // the loop, which calls this, takes it; a repair may follow
 		}
 	}
-	_, err = c.run(running, e, func(_ context.Context, eng *engine.Engine) {
+	_, err = c.run(running, e, nil, func(_ context.Context, eng *engine.Engine) {
 		eng.Submit(w)
 		context.AfterFunc(ctx, func() { c.leave(eng, stop) })
 	})

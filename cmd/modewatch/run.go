@@ -43,15 +43,19 @@ func runDaemon(e env) int {
 	defer lock.Release()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, termination)
 	defer stop()
-	for first := true; ; first = false {
-		next, err := e.watch(ctx, cfg, boot, first)
+	hup := make(chan os.Signal, 1) // for the whole life: between two watches a reload waits
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var before *engine.Engine
+	for {
+		next, eng, err := e.watch(ctx, cfg, boot, hup, before)
 		if err != nil {
 			return e.fail(err)
 		}
 		if next == nil {
 			return 0
 		}
-		cfg = *next
+		cfg, before = *next, eng
 	}
 }
 
@@ -69,18 +73,23 @@ func (e env) lockFault(err error) int {
 }
 
 // watch runs all parts of the daemon with one configuration. It returns the next
-// configuration after a reload, nil when told to stop.
-func (e env) watch(ctx context.Context, cfg config.Config, boot string, first bool) (*config.Config, error) {
+// configuration after a reload, nil when told to stop, and the engine that has
+// ended; what came too late for the one before is handled first.
+func (e env) watch(ctx context.Context, cfg config.Config, boot string, hup <-chan os.Signal, before *engine.Engine) (*config.Config, *engine.Engine, error) {
 	c, err := newOwner(cfg, boot)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c.options.First = first && c.fresh && cfg.Normalise
-	c.options.Ready = func() { c.report(notify.Ready()) }
+	c.options.First = c.fresh && cfg.Normalise
+	c.options.Ready = func() { c.shown(); c.report(notify.Ready()) }
 	c.options.Alive, c.options.Every = notify.Alive, notify.Interval()
-	return c.run(ctx, e, func(ctx context.Context, eng *engine.Engine) {
+	next, err := c.run(ctx, e, hup, func(ctx context.Context, eng *engine.Engine) {
+		if before != nil {
+			eng.Inherit(before)
+		}
 		c.report(c.store.Watch(ctx, c.events(eng)))
 	})
+	return next, c.engine.Load(), err
 }
 
 // owner is what a daemon and a single attempt have in common: the engine
@@ -93,7 +102,7 @@ type owner struct {
 	options engine.Options
 	engine  atomic.Pointer[engine.Engine]
 	going   atomic.Bool
-	fresh   bool // nothing of this boot is on disk yet
+	fresh   bool // no start of this boot has come to rest yet
 }
 
 // newOwner reads what a predecessor left, and wires. All that the controller does
@@ -119,7 +128,7 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 	}
 	last, err := dirs.ReadTransition()
 	c.report(err)
-	c.fresh = before.Boot != boot
+	c.fresh = before.Boot != boot || before.State == fsm.Boot
 	c.options = engine.Options{Policy: cfg.Policy, Host: c.host, Recorder: c.rec, Boot: boot, PID: os.Getpid(),
 		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load, CPU: cpuTime,
 		BootWish: c.keepBootWish}
@@ -157,9 +166,9 @@ func operators() int {
 	return gid
 }
 
-// run runs the engine beside the sources and recorders until ctx ends, SIGHUP
+// run runs the engine beside the sources and recorders until ctx ends, hup
 // brings a new configuration, or the engine ends. beside runs along.
-func (c *owner) run(ctx context.Context, e env, beside func(context.Context, *engine.Engine)) (*config.Config, error) {
+func (c *owner) run(ctx context.Context, e env, hup <-chan os.Signal, beside func(context.Context, *engine.Engine)) (*config.Config, error) {
 	eng := engine.New(c.options)
 	c.engine.Store(eng)
 	parts, stop := context.WithCancel(context.Background())
@@ -170,28 +179,29 @@ func (c *owner) run(ctx context.Context, e env, beside func(context.Context, *en
 	recording, endRecording := context.WithCancel(context.Background())
 	go func() { recorded <- c.rec.Run(recording) }()
 
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	var next *config.Config
 	wg.Go(func() { next = c.reloads(parts, e, hup, eng) })
 
-	context.AfterFunc(ctx, func() { c.report(notify.Stopping()) })
+	defer context.AfterFunc(ctx, func() { c.report(notify.Stopping()) })()
 	err := eng.Run(ctx)
 	stop()
 	wg.Wait()
+	if next == nil {
+		eng.Dismiss()
+	}
 	c.host.close()
 	endRecording()
 	return next, errors.Join(err, <-recorded)
 }
 
-// reloads waits for SIGHUP. A configuration with a fault is refused whole; a good
-// one ends the engine between attempts.
+// reloads waits for hup. A configuration with a fault is refused whole; a good
+// one ends the engine between attempts. Of several the last one counts.
 func (c *owner) reloads(ctx context.Context, e env, hup <-chan os.Signal, eng *engine.Engine) *config.Config {
+	var next *config.Config
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return next
 		case <-hup:
 		}
 		c.report(notify.Reloading())
@@ -199,7 +209,8 @@ func (c *owner) reloads(ctx context.Context, e env, hup <-chan os.Signal, eng *e
 		if err == nil {
 			c.note(fsm.NoteConfig, "the configuration was read again; it applies now, or after the running attempt")
 			eng.Finish()
-			return &cfg
+			next = &cfg
+			continue
 		}
 		c.note(fsm.NoteConfig, "the configuration stays as it was: "+err.Error())
 		c.report(notify.Ready())
@@ -235,6 +246,17 @@ func (c *owner) command(eng *engine.Engine, cmd desired.Command) {
 	eng.Submit(w)
 }
 
+// shownWithin bounds the wait for the first state.json.
+const shownWithin = 500 * time.Millisecond
+
+// shown waits until state.json is there: whoever waits for READY reads it next. A
+// disk or journal that does not take it is told of elsewhere, and keeps nobody.
+func (c *owner) shown() {
+	ctx, cancel := context.WithTimeout(context.Background(), shownWithin)
+	defer cancel()
+	_ = c.rec.Flush(ctx)
+}
+
 func (c *owner) hint(about fsm.Subject) {
 	if eng := c.engine.Load(); eng != nil {
 		eng.Hint(about)
@@ -243,8 +265,12 @@ func (c *owner) hint(about fsm.Subject) {
 
 func (c *owner) down(going bool) {
 	c.going.Store(going)
-	if eng := c.engine.Load(); eng != nil && going {
+	switch eng := c.engine.Load(); {
+	case eng == nil:
+	case going:
 		eng.GoingDown()
+	default:
+		eng.Hint(fsm.Core) // it stays up after all
 	}
 }
 

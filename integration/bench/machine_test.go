@@ -51,7 +51,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	o := desk.Options(t, "", files)
+	o := desk.Options(t, desk.Config, files)
 	o.Install = append(o.Install, tree)
 	o.Enable = append(o.Enable, "modewatch.service")
 	m := &machine{Machine: desk.Boot(t, o), t: t}

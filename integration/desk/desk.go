@@ -33,8 +33,8 @@ max_pressure = 100 # the pressure in a container is the whole machine's
 allow = ["lab-sway@alice.service", "lab-tty@alice.service"] # the stand-in logins are started by hand
 `
 
-// vllmProgram is what the vllm unit runs here: the stand-in, on vLLM's port.
-const vllmProgram = `#!/bin/sh
+// VLLM is what the vllm unit runs here: the stand-in, on vLLM's port.
+const VLLM = `#!/bin/sh
 exec /usr/local/bin/vllm -listen 127.0.0.1:8000 -control /run/vllm.control
 `
 
@@ -48,8 +48,9 @@ WantedBy=multi-user.target
 `
 
 // Options returns the options of a machine with modewatch, k3s and ssh, of which
-// the latter two are enabled. config is appended to Config; files are further
-// files, or take the place of the desk's own. The test fails if nothing is staged.
+// the latter two are enabled. config is modewatch's, such as Config; files are
+// further files, or take the place of the desk's own. The test fails if nothing is
+// staged.
 func Options(tb testing.TB, config string, files map[string]string) lab.Options {
 	tb.Helper()
 	standins, err := lab.Standins(tb.Context())
@@ -57,9 +58,9 @@ func Options(tb testing.TB, config string, files map[string]string) lab.Options 
 		tb.Fatal(err)
 	}
 	all := map[string]string{
-		"/etc/modewatch/config.toml":      Config + config,
+		"/etc/modewatch/config.toml":      config,
 		"/etc/modewatch/vllm/compute.env": "VLLM_MODEL=stand-in\nVLLM_PROGRAM=/usr/local/bin/vllm-program\n",
-		"/usr/local/bin/vllm-program":     vllmProgram,
+		"/usr/local/bin/vllm-program":     VLLM,
 		"/etc/systemd/system/k3s.service": k3sUnit,
 	}
 	maps.Copy(all, files)

@@ -88,10 +88,6 @@ func (d *document) durations(r raw) {
 		}
 	}
 	observe := r.Transitions.Deadlines.Observe
-	if is := r.Guards.Audio.Debounce; is < 0 || is >= observe {
-		d.fault([]string{"guards.audio_idle.debounce", "transitions.deadlines.observe"}, fmt.Sprintf("leaves no time: audio is watched for %s, an observation has %s", is, observe),
-			"write a debounce of at least 0 and below transitions.deadlines.observe")
-	}
 	if is := r.Guards.SiteTimeout; is >= observe {
 		d.fault([]string{"guards.site_timeout", "transitions.deadlines.observe"}, fmt.Sprintf("leaves no time: a site guard may take %s, an observation has %s", is, observe),
 			"write a site_timeout below transitions.deadlines.observe")

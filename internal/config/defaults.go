@@ -80,9 +80,8 @@ func defaultGuards() rawGuards {
 				"reaper", ".reaper-wrapped", "jackd", "jackdbus", "ardour", "ardour8", "ardour9",
 				"bitwig-studio", "BitwigStudio", "renoise", "carla", "qtractor", "zrythm", "mixxx",
 			},
-			Nodes:    []string{"/dev/snd/pcm*"},
-			Ignore:   []string{"pipewire", "pipewire-pulse", "wireplumber", "pulseaudio"},
-			Debounce: 2 * time.Second,
+			Nodes:  []string{"/dev/snd/pcm*"},
+			Ignore: []string{"pipewire", "pipewire-pulse", "wireplumber", "pulseaudio"},
 		},
 		CPULoad: rawCPULoad{MaxPressure: 40},
 		Jobs: rawUserJobs{

@@ -63,7 +63,6 @@ func TestFaults(t *testing.T) {
 		{"transitions.overall = \"1m\"", `transitions.overall is 1m0s, but the deadlines of the steps studio-local → compute sum up to 20m40s; write at least "20m40s", or shorten deadlines`},
 		{"vllm.ready = \"20m\"", `x.toml: transitions.overall is 25m0s, but the deadlines of the steps studio-local → compute sum up to 30m40s`},
 		{"transitions.deadlines.gpu_release = \"5s\"", `transitions.deadlines.gpu_release is 5s, but logind lets a user's processes go only 10s after the last session; write "30s" (D16)`},
-		{"guards.audio_idle.debounce = \"10s\"", `guards.audio_idle.debounce leaves no time: audio is watched for 10s, an observation has 10s`},
 		{"transitions.deadlines.observe = \"4s\"", `x.toml:1:23: guards.site_timeout leaves no time: a site guard may take 5s, an observation has 4s`},
 		{"slices.compute.ai.memory_max = \"8GiB\"", `slices.compute.ai.memory_max is set, but desktop does not set it, and the value would stay in force there; set it in [slices.desktop.ai] too`},
 		{"slices.compute.user.cpu_weight = 0", `x.toml:1:21: slices.desktop.user.cpu_weight is set, but compute does not set it, and the value would stay in force there; set it in [slices.compute.user] too`},

@@ -83,10 +83,9 @@ type rawGuards struct {
 }
 
 type rawAudioIdle struct {
-	Processes []string      `toml:"processes"`
-	Nodes     []string      `toml:"nodes"`
-	Ignore    []string      `toml:"ignore"`
-	Debounce  time.Duration `toml:"debounce"`
+	Processes []string `toml:"processes"`
+	Nodes     []string `toml:"nodes"`
+	Ignore    []string `toml:"ignore"`
 }
 
 type rawCPULoad struct {

@@ -29,7 +29,7 @@ func policy(r raw) fsm.Policy {
 		Gate:      fsm.Gate{Background: r.Triggers.Background, DesiredFile: r.Triggers.DesiredFile},
 		Sessions:  fsm.SessionPolicy{Compositors: r.Sessions.Compositors},
 		GPU:       fsm.GPUPolicy{Planned: r.GPUs.Planned, Display: r.GPUs.Display, AI: r.GPUs.AI, Infra: r.GPUs.Infra},
-		Audio:     fsm.AudioPolicy{Processes: g.Audio.Processes, Nodes: g.Audio.Nodes, Ignore: g.Audio.Ignore, Debounce: g.Audio.Debounce},
+		Audio:     fsm.AudioPolicy{Processes: g.Audio.Processes, Nodes: g.Audio.Nodes, Ignore: g.Audio.Ignore},
 		Load:      fsm.LoadPolicy{CPUSome: g.CPULoad.MaxPressure},
 		Memory:    fsm.MemoryPolicy{Model: uint64(g.Memory.Model), Floor: uint64(g.Memory.Floor)},
 		Jobs:      fsm.JobPolicy{Processes: g.Jobs.Processes, Allow: g.Jobs.Allow, Studio: g.Jobs.Studio},

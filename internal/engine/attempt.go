@@ -40,6 +40,7 @@ type attempt struct {
 	step     int  // steps begun
 	changed  bool // a step took effect, or may have
 	noReturn bool
+	refused  []fsm.Verdict // what refused last
 }
 
 // start begins an attempt towards a wish.
@@ -52,10 +53,13 @@ func (l *loop) launch(w fsm.Wish, given *fsm.Plan, left *fsm.Intent) {
 	a := &attempt{opt: l.opt, send: l.send, id: l.opt.NewID(), wish: w, to: w.Mode, given: given, left: left,
 		begun: time.Now(), wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, stage: fsm.Before,
 		fresh: func() { l.dirty.Store(0) }}
-	if left != nil {
+	switch {
+	case left != nil:
 		a.stage = fsm.Leaving // nothing may take over a walk back
+	case l.residue:
+		a.stage, a.noReturn = fsm.After, true // what it goes on from is past it
 	}
-	l.running = a
+	l.running, l.stale = a, l.looking
 	l.opt.Host.Attend(true)
 	go a.run()
 }
@@ -84,12 +88,16 @@ func (a *attempt) halting() fsm.Halt {
 	return a.halted
 }
 
-func (a *attempt) enter(p fsm.Phase) {
+// pass enters the point of no return, unless the attempt was told to leave
+// before.
+func (a *attempt) pass() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stage != fsm.Leaving {
-		a.stage = p
+	if a.stage == fsm.Leaving {
+		return false
 	}
+	a.stage = fsm.After
+	return true
 }
 
 // hint wakes an await; it never blocks.
@@ -114,12 +122,12 @@ func (a *attempt) run() {
 		undone = halt == fsm.NoHalt
 	case halt == fsm.NoHalt:
 		halt, cause = a.walk()
-		undone = a.undo(halt)
+		halt, cause, undone = a.takeBack(halt, cause)
 	}
 	if halt == fsm.NoHalt {
 		if a.lookAfter(); a.after.Mode != a.to {
 			halt, cause = fsm.HaltUnobserved, fmt.Sprintf("every step was done, but %s is observed: %s", a.after.Mode, strings.Join(a.after.Evidence, "; "))
-			undone = a.undo(halt)
+			halt, cause, undone = a.takeBack(halt, cause)
 		}
 	}
 	a.finish(halt, cause, undone)
@@ -137,27 +145,27 @@ func (a *attempt) prepare() (fsm.Halt, string) {
 	if err != nil {
 		v := guards.CannotTellMode(err.Error())
 		a.record.Verdicts = []fsm.Verdict{v}
-		a.send(begun{plan: a.plan, facts: a.facts, verdicts: a.record.Verdicts})
+		a.send(begun{plan: a.plan, facts: a.facts})
 		a.refuse(a.record.Verdicts)
 		return fsm.HaltGuard, v.Reason
 	}
 	if plan.Empty() {
-		return a.halting(), ""
+		return a.leave()
 	}
 	if a.left != nil { // each step is judged when it comes to it
 		a.send(begun{plan: plan, facts: a.facts})
-		return a.halting(), ""
+		return a.leave()
 	}
 	set := guards.ForPlan(plan, a.wish, a.opt.Policy)
 	a.see(guards.Query(set, plan))
 	in := a.input(nil)
 	a.record.Verdicts = guards.Judge(set, in)
-	a.send(begun{plan: plan, facts: a.facts, verdicts: a.record.Verdicts})
+	a.send(begun{plan: plan, facts: a.facts})
 	if bad := a.unforced(guards.Blocking(a.record.Verdicts)); len(bad) > 0 {
 		a.refuse(bad)
 		return fsm.HaltGuard, reasons(bad)
 	}
-	return a.halting(), ""
+	return a.leave()
 }
 
 // unforced returns the verdicts that block even if the wish forces: the hard
@@ -191,6 +199,7 @@ func (a *attempt) input(before *fsm.Step) guards.Input {
 }
 
 func (a *attempt) refuse(bad []fsm.Verdict) {
+	a.refused = bad
 	for _, v := range bad {
 		a.report(fsm.Refusal{Attempt: a.id, Verdict: v, At: time.Now()})
 	}
@@ -226,15 +235,27 @@ func (a *attempt) finish(halt fsm.Halt, cause string, undone bool) {
 	r := &a.record
 	r.Outcome, r.Halt, r.Cause, r.Final = out, halt, cause, a.after.Mode
 	r.Success = out == fsm.Reached || out == fsm.Noop
-	r.Exit = fsm.ExitCode(out, guards.BlockCode(r.Verdicts), halt == fsm.HaltTimeout)
+	r.Exit = fsm.ExitCode(out, guards.BlockCode(a.refused), halt == fsm.HaltTimeout)
 	r.Degraded, r.Evidence, r.Ended = a.after.Degraded, a.after.Evidence, time.Now()
-	keep := halt == fsm.HaltShutdown && a.noReturn // the next start goes on from here
-	if !keep {                                     // one of an interrupted predecessor is settled by now, too
+	if !a.unsettled(halt, undone) { // one of an interrupted predecessor is settled by now, too
 		if err := a.opt.Recorder.Ahead(nil); err != nil {
 			a.report(fsm.Note{What: fsm.NoteSource, Text: "cannot clear the write-ahead record: " + err.Error(), At: time.Now()})
 		}
 	}
-	a.send(ended{attempt: *r, after: a.after})
+	a.send(ended{attempt: *r, after: a.after, half: out == fsm.Superseded && a.noReturn})
+}
+
+// unsettled tells whether the write-ahead record is still needed: by the next
+// start, which goes on from it or takes it back, or, until its own first step, by
+// the attempt that follows past the point of no return.
+func (a *attempt) unsettled(halt fsm.Halt, undone bool) bool {
+	switch halt {
+	case fsm.HaltShutdown:
+		return a.noReturn || a.left != nil || !undone
+	case fsm.HaltSupersede:
+		return a.noReturn
+	}
+	return false
 }
 
 // tell publishes what is under way; within is the bound of the wait, if any.

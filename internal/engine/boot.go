@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/guards"
 )
 
 // bootStep brings a start to rest (D11): it settles what a predecessor left
@@ -15,9 +16,7 @@ func (l *loop) bootStep(o fsm.Observation, f fsm.Facts) {
 	if o.Mode == fsm.Unknown {
 		l.relook.Later()
 		l.once("unknown", fsm.NoteUnreadable, strings.Join(o.Evidence, "; "), nil)
-		if l.next != nil { // somebody waits: let the guards tell why not
-			l.leaveBoot(nil)
-		}
+		l.refuseNext(o)
 		return
 	}
 	if l.opt.First && f.Host.OK && f.Host.Value.Manager == "starting" {
@@ -30,20 +29,31 @@ func (l *loop) bootStep(o fsm.Observation, f fsm.Facts) {
 		l.resume(o)
 		return
 	}
-	if l.opt.First && l.snap.Wish == nil {
+	if l.opt.First && l.opt.Wish == nil { // a wish that came meanwhile is followed after
 		l.normalise(o, f)
 		return
 	}
-	l.leaveBoot(&o)
+	l.leaveBoot(o)
 }
 
-// leaveBoot adopts the observed mode, if one is known, and follows the wish
-// that came meanwhile.
-func (l *loop) leaveBoot(o *fsm.Observation) {
-	l.booting = false
-	if o != nil {
-		l.fire(fsm.AdoptMode(o.Mode), strings.Join(o.Evidence, "; "))
+// refuseNext answers the wish that waits while the host cannot be read. The start
+// goes on: what a predecessor left is settled, and a boot normalised, when it can.
+func (l *loop) refuseNext(o fsm.Observation) {
+	if l.next == nil {
+		return
 	}
+	v := guards.CannotTellMode(strings.Join(o.Evidence, "; "))
+	a := l.unbegun(*l.next, fsm.Blocked, v.Reason)
+	a.Verdicts, a.Exit, a.Halt = []fsm.Verdict{v}, v.Code, fsm.HaltGuard
+	l.next = nil
+	l.record(fsm.Refusal{Attempt: a.ID, Verdict: v, At: a.Ended})
+	l.finish(a)
+}
+
+// leaveBoot adopts the observed mode and follows the wish that came meanwhile.
+func (l *loop) leaveBoot(o fsm.Observation) {
+	l.booting = false
+	l.fire(fsm.AdoptMode(o.Mode), strings.Join(o.Evidence, "; "))
 	if w := l.next; w != nil {
 		l.next = nil
 		l.start(*w)
@@ -62,7 +72,7 @@ func (l *loop) normalise(o fsm.Observation, f fsm.Facts) {
 	}
 	plan := fsm.NormalisePlan(o, f, l.opt.Policy)
 	if plan.Empty() {
-		l.leaveBoot(&o)
+		l.leaveBoot(o)
 		return
 	}
 	l.launch(w, &plan, nil)
@@ -73,10 +83,9 @@ func (l *loop) normalise(o fsm.Observation, f fsm.Facts) {
 func (l *loop) resume(o fsm.Observation) {
 	in := l.intent
 	l.intent = nil
-	l.finish(fsm.Attempt{Schema: fsm.Schema, ID: in.ID, Wish: in.Wish, Kind: in.Plan.Kind, From: in.Plan.From,
-		To: in.Plan.To, Final: o.Mode, Outcome: fsm.Interrupted, Exit: fsm.ExitCode(fsm.Interrupted, 0, false),
-		Halt: fsm.HaltShutdown, Cause: fmt.Sprintf("the controller ended at step %d of %d", in.Step, len(in.Plan.Steps)),
-		Begun: in.Begun, Ended: time.Now(), Degraded: o.Degraded, Evidence: o.Evidence})
+	if last := l.opt.Last; last == nil || last.ID != in.ID { // it told so itself where it was stopped
+		l.finish(interrupted(in, o))
+	}
 	stands := l.snap.Wish != nil && l.snap.Wish.Mode == in.Plan.To
 	switch {
 	case in.Boot != l.opt.Boot:
@@ -95,6 +104,14 @@ func (l *loop) resume(o fsm.Observation) {
 	}
 }
 
+// interrupted is the record of an attempt whose controller died.
+func interrupted(in *fsm.Intent, o fsm.Observation) fsm.Attempt {
+	return fsm.Attempt{Schema: fsm.Schema, ID: in.ID, Wish: in.Wish, Kind: in.Plan.Kind, From: in.Plan.From,
+		To: in.Plan.To, Final: o.Mode, Outcome: fsm.Interrupted, Exit: fsm.ExitCode(fsm.Interrupted, 0, false),
+		Halt: fsm.HaltShutdown, Cause: fmt.Sprintf("the controller ended at step %d of %d", in.Step, len(in.Plan.Steps)),
+		Begun: in.Begun, Ended: time.Now(), Degraded: o.Degraded, Evidence: o.Evidence}
+}
+
 // leftOver is what an interrupted attempt had still to do in the mode that it
 // had reached already, such as the wait for a model's load; nil where a new plan
 // has to be made.
@@ -104,9 +121,13 @@ func leftOver(in *fsm.Intent, o fsm.Observation) *fsm.Plan {
 	}
 	plan := fsm.Plan{Kind: fsm.Repair, From: o.Mode, To: o.Mode}
 	for _, s := range in.Plan.Steps[in.Step-1:] {
-		if s.Verb != fsm.Isolate { // its target is active, or this would not be its mode
-			plan.Steps = append(plan.Steps, s)
+		switch s.Verb {
+		case fsm.Isolate: // its target is active, or this would not be its mode
+			continue
+		case fsm.SetBudgets:
+			s.Undo = fsm.Op{} // the mode stays, whatever fails
 		}
+		plan.Steps = append(plan.Steps, s)
 	}
 	if plan.Empty() {
 		return nil
@@ -119,7 +140,7 @@ func (l *loop) back(in *fsm.Intent, o fsm.Observation) {
 	plan := fsm.Plan{Kind: fsm.WalkBack, From: o.Mode, To: in.Plan.From, Steps: in.Plan.Undo(in.Step)}
 	if plan.Empty() {
 		l.clear()
-		l.leaveBoot(&o)
+		l.leaveBoot(o)
 		return
 	}
 	w := in.Wish

@@ -10,6 +10,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +76,9 @@ type Engine struct {
 	wake    chan struct{}
 	stopped chan struct{}
 	shown   atomic.Pointer[fsm.Snapshot]
+
+	mu   sync.Mutex
+	late []any // what came after Run had ended
 }
 
 // New returns an engine that Run has yet to start.
@@ -98,9 +102,8 @@ type (
 	noted     struct{ note fsm.Note }
 	observed  struct{ facts fsm.Facts }
 	begun     struct {
-		plan     fsm.Plan
-		facts    fsm.Facts
-		verdicts []fsm.Verdict
+		plan  fsm.Plan
+		facts fsm.Facts
 	}
 	progressed struct {
 		running fsm.Running
@@ -109,10 +112,12 @@ type (
 	ended struct {
 		attempt fsm.Attempt
 		after   fsm.Observation
+		half    bool // it was left past its point of no return, for the wish that follows
 	}
 )
 
-// Submit hands a wish to the loop. It returns at once, also after Run's end.
+// Submit hands a wish to the loop. It returns at once. After Run's end it is kept
+// for Inherit or Dismiss.
 func (e *Engine) Submit(w fsm.Wish) { e.send(wished{w}) }
 
 // Cancel walks back the running attempt, if there is one (D9).
@@ -148,7 +153,14 @@ func (e *Engine) Snapshot() fsm.Snapshot { return *e.shown.Load() }
 
 func (e *Engine) send(m any) {
 	select {
+	case <-e.stopped:
+		e.tooLate(m)
+		return
+	default:
+	}
+	select {
 	case e.inbox <- m:
 	case <-e.stopped:
+		e.tooLate(m)
 	}
 }

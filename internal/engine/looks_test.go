@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/internal/sim"
@@ -66,5 +68,22 @@ func TestWhatHappensDuringTheLastLookIsSeen(t *testing.T) {
 		r := start(t, w.Host, func(o *Options) { o.Host = w })
 		r.want(fsm.StudioLocal, fsm.Reached)
 		r.state(fsm.AtDesktop)
+	})
+}
+
+// A look at rest that an attempt overtook shows a host of the past.
+func TestALookThatAnAttemptOvertook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hooked{Host: sim.Desk(policy())}
+		r := start(t, h.Host, func(o *Options) { o.Host = h })
+		h.after = once(func() bool { return true }, func() { time.Sleep(time.Second) })
+		r.eng.Hint(fsm.Core)
+		time.Sleep(100 * time.Millisecond)
+		r.want(fsm.StudioLocal, fsm.Reached)
+		time.Sleep(time.Minute)
+		r.state(fsm.AtStudioLocal)
+		if strings.Contains(r.tape.text(), "drifted") {
+			t.Errorf("a drift was seen that never was\n%s", r.tape.text())
+		}
 	})
 }

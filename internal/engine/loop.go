@@ -22,6 +22,7 @@ type loop struct {
 	leaving bool // Run ends with the running attempt
 	residue bool // an attempt was left past its point of no return
 	looking bool // an observation at rest is under way
+	stale   bool // it began before an attempt did
 	relook  backoff
 	told    map[string]bool // causes told once
 }
@@ -64,7 +65,7 @@ func (l *loop) serve() {
 			l.opt.Alive()
 		case <-stop:
 			stop = nil
-			l.next = nil
+			l.drop(fsm.Interrupted, l.closing())
 			if l.running != nil {
 				l.running.halt(fsm.HaltShutdown)
 			}
@@ -86,6 +87,7 @@ func (l *loop) handle(m any) {
 	case finishing:
 		l.leaving = true
 	case goingDown:
+		l.drop(fsm.Interrupted, hostGoesDown)
 		if l.running != nil {
 			l.running.halt(fsm.HaltShutdown)
 		}
@@ -94,6 +96,7 @@ func (l *loop) handle(m any) {
 	case observed:
 		l.looking = false
 		l.rested(m.facts)
+		l.stale = false
 	case begun:
 		l.begun(m)
 	case progressed:
@@ -113,26 +116,28 @@ func (l *loop) wished(w fsm.Wish) {
 			fmt.Sprintf("would have started a transition to %s (%s), but %s", w.Mode, w.Reason, why), &w)
 		return
 	}
-	if l.ctx.Err() != nil {
-		return
-	}
-	if l.running == nil && !l.booting {
+	why := l.closing()
+	switch {
+	case why != "":
 		l.accept(w)
-		l.start(w)
-		return
-	}
-	if l.running == nil {
+		l.finish(l.unbegun(w, fsm.Interrupted, why))
+	case l.running != nil:
+		l.takeOver(w)
+	case l.booting:
 		l.accept(w)
 		l.replaceNext(w)
-		return
+		l.Hint(fsm.Core) // somebody waits now
+	default:
+		l.accept(w)
+		l.start(w)
 	}
-	l.takeOver(w)
 }
 
 func (l *loop) takeOver(w fsm.Wish) {
 	switch fsm.Decide(l.running.phase(), l.running.to, w) {
 	case fsm.Join:
 		l.accept(w)
+		l.drop(fsm.Superseded, followed) // as one that waits for a boot's own attempt
 		l.joined = append(l.joined, w.ID)
 	case fsm.WalkOff, fsm.StopNext:
 		l.accept(w)
@@ -156,25 +161,22 @@ func (l *loop) accept(w fsm.Wish) {
 // replaceNext makes w the wish that follows; the one it replaces ends as
 // superseded, so that whoever waits for it is told.
 func (l *loop) replaceNext(w fsm.Wish) {
-	if old := l.next; old != nil && old.ID != w.ID {
-		l.finish(l.unbegun(*old, fsm.Superseded, "another wish came before it could begin"))
-	}
+	l.drop(fsm.Superseded, followed)
 	l.next = &w
 }
 
-// unbegun is the record of a wish for which no attempt was made.
-func (l *loop) unbegun(w fsm.Wish, out fsm.Outcome, cause string) fsm.Attempt {
-	now := time.Now()
-	return fsm.Attempt{Schema: fsm.Schema, ID: l.opt.NewID(), Wish: w, Kind: fsm.Transition,
-		From: l.snap.Observation.Mode, To: w.Mode, Final: l.snap.Observation.Mode, Outcome: out,
-		Exit: fsm.ExitCode(out, 0, false), Cause: cause, Begun: now, Ended: now}
+const followed = "another wish came before it could begin"
+
+// drop ends the wish that waits, if one does, without an attempt.
+func (l *loop) drop(out fsm.Outcome, cause string) {
+	if w := l.next; w != nil {
+		l.next = nil
+		l.finish(l.unbegun(*w, out, cause))
+	}
 }
 
 func (l *loop) cancelled(by fsm.Caller) {
-	if l.next != nil {
-		l.finish(l.unbegun(*l.next, fsm.Cancelled, "cancelled before it could begin"))
-		l.next = nil
-	}
+	l.drop(fsm.Cancelled, "cancelled before it could begin")
 	if l.running != nil {
 		l.running.halt(fsm.HaltCancel)
 	}
@@ -215,7 +217,7 @@ func (l *loop) ended(m ended) {
 	l.look(m.after)
 	l.booting = false
 	l.finish(a)
-	if l.follow(a, m.after.Mode) {
+	if l.follow(m) {
 		return
 	}
 	if !a.Success || l.dirty.Load() != 0 {
@@ -226,17 +228,19 @@ func (l *loop) ended(m ended) {
 // follow starts what comes after an attempt: the wish that waits, or, where an
 // attempt was left half way for a wish that then was refused, the repair of the
 // mode that is observed, so that nobody stays without a login.
-func (l *loop) follow(a fsm.Attempt, mode fsm.Mode) bool {
-	left := l.residue && a.Outcome == fsm.Blocked && mode != fsm.Unknown
-	l.residue = a.Outcome == fsm.Superseded && len(a.Steps) > 0
+func (l *loop) follow(m ended) bool {
+	mode := m.after.Mode
+	left := l.residue && m.attempt.Outcome == fsm.Blocked && mode != fsm.Unknown
+	l.residue = m.half
 	switch {
-	case l.ctx.Err() != nil:
+	case l.closing() != "": // whoever waits is answered by what closes
 	case l.next != nil:
 		w := *l.next
 		l.next = nil
 		l.start(w)
 		return true
 	case left:
+		l.residue = false
 		l.start(fsm.Wish{ID: l.opt.NewID(), Mode: mode, Reason: fsm.ByRecovery, By: fsm.NoCaller, At: time.Now()})
 		return true
 	}

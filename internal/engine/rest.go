@@ -24,7 +24,7 @@ func (l *loop) hinted() {
 		about |= fsm.AboutGPU // a holder there keeps a failure from being over
 	}
 	go func() {
-		f := l.opt.Host.Observe(l.ctx, fsm.Query{About: about})
+		f := observe(l.ctx, l.opt.Host, l.opt.Policy, fsm.Query{About: about})
 		l.send(observed{f})
 	}()
 }
@@ -43,11 +43,17 @@ func (l *loop) rested(f fsm.Facts) {
 	if l.running != nil || l.ctx.Err() != nil {
 		return // a wish came while we looked; its attempt looks for itself
 	}
+	if l.stale {
+		l.Hint(fsm.Core) // an attempt has come and gone since it began
+		return
+	}
 	before := l.snap.Observation
 	o := fsm.Classify(f, l.opt.Policy)
 	l.look(o)
 	if l.booting {
-		l.bootStep(o, f)
+		if l.closing() == "" {
+			l.bootStep(o, f)
+		}
 		return
 	}
 	if o.Mode == fsm.Unknown {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +34,7 @@ type tape struct {
 	done    []fsm.Attempt
 	intents []fsm.Intent
 	intent  *fsm.Intent
+	clears  int
 	fail    error
 	onAhead func(fsm.Intent)
 }
@@ -64,6 +67,9 @@ func (t *tape) Ahead(i *fsm.Intent) error {
 		return t.fail
 	}
 	t.intent = i
+	if i == nil {
+		t.clears++
+	}
 	if i != nil {
 		t.intents = append(t.intents, *i)
 		if t.onAhead != nil {
@@ -154,6 +160,88 @@ func (r *rig) state(s fsm.State) {
 	if got := r.eng.Snapshot().State; got != s {
 		r.t.Fatalf("state is %s, want %s\n%s", got, s, r.tape.text())
 	}
+}
+
+// answered fails unless exactly one attempt was made for each wish.
+func (r *rig) answered(ids ...string) {
+	r.t.Helper()
+	for _, id := range ids {
+		r.wait(id)
+		n := 0
+		for _, a := range r.tape.attempts() {
+			if a.Serves(id) {
+				n++
+			}
+		}
+		if n != 1 {
+			r.t.Errorf("wish %s was answered %d times\n%s", id, n, r.tape.text())
+		}
+	}
+}
+
+// hooked is a simulated host with something that happens before a look, or after
+// it, when its facts are old already.
+type hooked struct {
+	*sim.Host
+	before, after func(fsm.Query)
+}
+
+func (h *hooked) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
+	if h.before != nil {
+		h.before(q)
+	}
+	f := h.Host.Observe(ctx, q)
+	if h.after != nil {
+		h.after(q)
+	}
+	return f
+}
+
+// once runs do in the first look for which when holds.
+func once(when func() bool, do func()) func(fsm.Query) {
+	var done atomic.Bool
+	return func(fsm.Query) {
+		time.Sleep(time.Millisecond) // let the loop show what it was told
+		if when() && done.CompareAndSwap(false, true) {
+			do()
+		}
+	}
+}
+
+// doing tells whether the attempt is at this word and operation.
+func (r *rig) doing(word string, v fsm.Verb) bool {
+	a := r.eng.Snapshot().Attempt
+	return a != nil && a.Doing == word && a.Op.Verb == v
+}
+
+// did tells whether an operation with the verb took effect.
+func did(h *sim.Host, v fsm.Verb) bool {
+	return slices.ContainsFunc(h.Done(), func(op fsm.Op) bool { return op.Verb == v })
+}
+
+// breakLogins makes the host unreadable, or readable again.
+func breakLogins(h *sim.Host, cause string) {
+	h.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) { f.Logins.Cause = cause })
+}
+
+// caught returns the write-ahead record of the step with the verb on the way
+// from one mode to another, and the host right then.
+func caught(t *testing.T, from, to fsm.Mode, v fsm.Verb) (*fsm.Intent, *sim.Host) {
+	t.Helper()
+	r := in(t, from, nil)
+	var intent *fsm.Intent
+	var host *sim.Host
+	r.tape.onAhead = func(i fsm.Intent) {
+		if i.Plan.Steps[i.Step-1].Verb == v && intent == nil {
+			intent, host = &i, r.host.Clone()
+		}
+	}
+	r.want(to, fsm.Reached)
+	r.close()
+	if intent == nil {
+		t.Fatalf("%s to %s has no %s", from, to, v)
+	}
+	return intent, host
 }
 
 var errDisk = errors.New("no space left on device")

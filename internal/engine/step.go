@@ -25,10 +25,16 @@ func (a *attempt) walk() (fsm.Halt, string) {
 		if h, cause := a.rejudge(s); h != fsm.NoHalt {
 			return h, cause
 		}
+		if h, cause := a.leave(); h != fsm.NoHalt { // judging takes its time
+			return h, cause
+		}
 		if s.Waits() && a.step > 0 {
 			a.step = i + 1 // it changes nothing that would have to be taken back
 		} else if err := a.ahead(i+1, s); err != nil {
 			return fsm.HaltStep, "no step runs without a write-ahead record: " + err.Error()
+		}
+		if s.Final && !a.noReturn {
+			return a.leave() // told to while the record was written
 		}
 		if h, cause := a.do(*s, false); h != fsm.NoHalt {
 			return h, cause
@@ -40,7 +46,7 @@ func (a *attempt) walk() (fsm.Halt, string) {
 // leave tells whether the attempt was told to stop, or ran out of time.
 func (a *attempt) leave() (fsm.Halt, string) {
 	if h := a.halting(); h != fsm.NoHalt {
-		return h, haltText(h)
+		return h, a.haltText(h)
 	}
 	if a.ctx.Err() != nil {
 		return fsm.HaltTimeout, fmt.Sprintf("the whole attempt took longer than %s", a.opt.Policy.Overall)
@@ -48,13 +54,16 @@ func (a *attempt) leave() (fsm.Halt, string) {
 	return fsm.NoHalt, ""
 }
 
-func haltText(h fsm.Halt) string {
+func (a *attempt) haltText(h fsm.Halt) string {
 	switch h {
 	case fsm.HaltCancel:
 		return "cancelled on request"
 	case fsm.HaltSupersede:
 		return "another wish came"
 	case fsm.HaltShutdown:
+		if a.goingDown() {
+			return hostGoesDown
+		}
 		return "the controller was told to stop"
 	}
 	return string(h)
@@ -98,9 +107,9 @@ func (a *attempt) ahead(step int, s *fsm.Step) error {
 	if err != nil {
 		return err
 	}
-	a.step, a.noReturn = step, noReturn
-	if noReturn {
-		a.enter(fsm.After)
+	a.step = step
+	if s.Final && !a.noReturn {
+		a.noReturn = a.pass()
 	}
 	return nil
 }
@@ -140,8 +149,8 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 	if halt == fsm.NoHalt {
 		return fsm.NoHalt, ""
 	}
-	if h := a.halting(); !undo && h == halt {
-		return h, haltText(h)
+	if h, cause := a.leave(); !undo && h == halt {
+		return h, cause + ", at " + s.Op.String()
 	}
 	return halt, s.Op.String() + ": " + res.Cause
 }
@@ -176,7 +185,7 @@ func (a *attempt) verdictOf(err error, undo bool) (fsm.Halt, string) {
 	return fsm.HaltStep, "failed"
 }
 
-// lookEvery bounds the time between two looks of an await: hints come at once,
+// lookFirst and lookMost bound the time between two looks of an await: hints come at once,
 // the timer is for what gives none (a closing session, a released GPU).
 const (
 	lookFirst = 2 * time.Millisecond
@@ -191,18 +200,25 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 		ctx, cancel = both(ctx, a.ctx)
 		defer cancel()
 	}
-	wait := lookFirst
+	wait, awaited := lookFirst, ""
 	for {
 		looked := a.looking()
 		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan)), a.opt.Policy)
 		if p.Done {
-			looked() // the look that proves it; those before were part of the wait
+			// The look that proves a step; those before were part of the wait. An
+			// isolate's is one: the manager answers when it is through with its jobs.
+			if s.Verb != fsm.Isolate {
+				looked()
+			}
 			return nil
 		}
 		if p.Never != "" {
 			return errors.New(p.Never)
 		}
-		a.tell(doingWord(undo), s.Op, p.Awaiting, s.Deadline)
+		if ctx.Err() == nil || awaited == "" {
+			awaited = p.Awaiting // a look that the end of the time cut off tells nothing
+		}
+		a.tell(doingWord(undo), s.Op, awaited, s.Deadline)
 		t := time.NewTimer(wait)
 		select {
 		case <-a.wake:
@@ -210,7 +226,7 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 			wait = min(wait+wait/2, lookMost)
 		case <-ctx.Done():
 			t.Stop()
-			return fmt.Errorf("still waiting for %s: %w", p.Awaiting, ctx.Err())
+			return fmt.Errorf("still waiting for %s: %w", awaited, ctx.Err())
 		}
 		t.Stop()
 	}

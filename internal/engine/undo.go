@@ -8,16 +8,31 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
+// takeBack undoes what the halt asks to, and tells how the attempt ends then.
+// Where the host goes down that is what ended it, and nothing more is taken back:
+// what went wrong meanwhile may be its doing (D11).
+func (a *attempt) takeBack(halt fsm.Halt, cause string) (fsm.Halt, string, bool) {
+	if halt == fsm.NoHalt {
+		return halt, cause, true
+	}
+	down := a.goingDown()
+	undone := a.undo(halt)
+	if halt != fsm.HaltShutdown && a.changed && (down || !undone && a.goingDown()) {
+		return fsm.HaltShutdown, hostGoesDown + "; before that: " + cause, undone
+	}
+	return halt, cause, undone
+}
+
 // undo takes back the steps that ran, last first, and tells whether nothing of
 // it was refused or failed (D8). It is detached from whoever asked: nothing
 // cuts it short but the deadlines of its steps.
 func (a *attempt) undo(halt fsm.Halt) bool {
 	switch {
-	case halt == fsm.NoHalt:
-		return true
+	case a.goingDown():
+		return true // D11
 	case halt == fsm.HaltSupersede && a.noReturn:
 		return true // the next plan starts from what is observed (D9)
-	case halt == fsm.HaltShutdown && (a.noReturn || a.goingDown()):
+	case halt == fsm.HaltShutdown && a.noReturn:
 		return true // the next start goes on (D11)
 	}
 	steps := a.plan.Undo(a.step)
@@ -48,6 +63,9 @@ func (a *attempt) walkBack() (fsm.Halt, string) {
 	if a.undoSteps(back.Steps) {
 		return fsm.NoHalt, ""
 	}
+	if a.goingDown() {
+		return fsm.HaltShutdown, hostGoesDown
+	}
 	for _, s := range slices.Backward(a.record.Steps) {
 		if s.Result != "done" {
 			return fsm.HaltStep, s.Op.String() + ": " + s.Cause
@@ -63,6 +81,9 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 	a.plan = fsm.Plan{Kind: fsm.WalkBack, From: forward.To, To: forward.From, Steps: steps}
 	for i := range steps {
 		s := &steps[i]
+		if a.goingDown() {
+			return false
+		}
 		if a.holds(*s) {
 			continue // it never took effect, or is taken back already
 		}
@@ -99,7 +120,7 @@ func (a *attempt) aheadUndo(forward fsm.Plan) error {
 		Step: a.step, NoReturn: a.noReturn, Undoing: true, Begun: a.begun})
 }
 
-// newcomer names a graphical user session that is newer than the attempt: what
+// newcomer names a user session that is newer than the attempt: what
 // it stands on is not taken away under it (D8).
 func (a *attempt) newcomer() string {
 	f := observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Query{About: fsm.AboutSessions})
@@ -111,7 +132,7 @@ func (a *attempt) newcomer() string {
 		begun = a.left.Begun
 	}
 	for _, s := range f.Logins.Value.Sessions {
-		if s.Class == "user" && s.Since.After(begun) {
+		if s.Class == "user" && s.State != "closing" && s.Since.After(begun) {
 			return fmt.Sprintf("session %s of %s", s.ID, s.User)
 		}
 	}

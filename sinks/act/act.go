@@ -35,6 +35,7 @@ var (
 type Actor struct {
 	policy  fsm.Policy
 	log     func(string)
+	ended   func() // told of each job's end
 	users   string // where logind keeps the users' runtime directories
 	control string // where the masks go, see mask.go
 
@@ -55,11 +56,18 @@ func WithLog(log func(text string)) Option {
 	return func(a *Actor) { a.log = log }
 }
 
+// WithJobs has ended called at the end of every job of the system's manager,
+// ours or not, while an attempt runs (D20). It must not block.
+func WithJobs(ended func()) Option {
+	return func(a *Actor) { a.ended = ended }
+}
+
 // New returns an Actor that works by policy. It connects when it first needs to.
 func New(policy fsm.Policy, opts ...Option) *Actor {
 	a := &Actor{
 		policy:  policy,
 		log:     func(string) {},
+		ended:   func() {},
 		users:   "/run/user",
 		control: "/run/systemd/system.control",
 	}

@@ -36,6 +36,7 @@ var (
 // without it, a wait for a job would outlast the bus that should end it.
 type manager struct {
 	*sd.Conn
+	raw  *dbus.Conn // the same, for what go-systemd does not pass on
 	lost <-chan struct{}
 }
 
@@ -103,8 +104,19 @@ func connect(ctx context.Context, dial dialer) (*manager, error) {
 			return nil, err
 		}
 		conn, err := sd.NewConnection(func() (*dbus.Conn, error) { return one, nil })
-		return &manager{Conn: conn, lost: one.Context().Done()}, err
+		return &manager{Conn: conn, raw: one, lost: one.Context().Done()}, err
 	})
+}
+
+// hear tells of each job's end until the connection does.
+func (a *Actor) hear(conn *dbus.Conn) {
+	signals := make(chan *dbus.Signal, 64)
+	conn.Signal(signals)
+	for s := range signals {
+		if s.Name == systemdManager.face+".JobRemoved" {
+			a.ended()
+		}
+	}
 }
 
 // manager returns the connection to the system's manager, a new one if there is
@@ -123,6 +135,7 @@ func (a *Actor) manager(ctx context.Context) (*manager, error) {
 		return nil, err
 	}
 	a.system = m
+	go a.hear(m.raw)
 	return m, nil
 }
 

@@ -146,21 +146,6 @@ func (b *Bus) Close() {
 	}
 }
 
-// Listen adds a rule while on is true and removes it when false, on the live
-// connection only.
-func (b *Bus) Listen(ctx context.Context, on bool, m Match) error {
-	conn, err := b.connection()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if on {
-		return conn.AddMatchSignalContext(ctx, m.Rule...)
-	}
-	return conn.RemoveMatchSignalContext(ctx, m.Rule...)
-}
-
 // Object names what a call is for.
 type Object struct {
 	Dest string

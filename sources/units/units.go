@@ -84,7 +84,7 @@ func (s *Systemd) signal(sig *dbus.Signal) {
 	switch sig.Name {
 	case managerFace + ".Reloading":
 		s.reloading(sig)
-	case managerFace + ".StartupFinished", managerFace + ".JobRemoved":
+	case managerFace + ".StartupFinished":
 		s.hint(fsm.AboutHost | fsm.AboutUnits)
 	case "org.freedesktop.DBus.NameOwnerChanged":
 		if len(sig.Body) > 0 && sig.Body[0] == dest {
@@ -131,18 +131,6 @@ func (s *Systemd) changed(sig *dbus.Signal) {
 	if !same {
 		s.hint(fsm.AboutUnits)
 	}
-}
-
-// jobs is the rule for the end of every job: it is in force only while an
-// attempt runs, since a busy host ends jobs all the time.
-var jobs = bus.Match{Rule: []dbus.MatchOption{dbus.WithMatchSender(dest), dbus.WithMatchInterface(managerFace), dbus.WithMatchMember("JobRemoved")}}
-
-// Attend has the end of each job hinted at while busy is true.
-func (s *Systemd) Attend(busy bool) {
-	go func() { // its caller is the engine's loop, which must not wait
-		// Without it the engine's own timer looks again.
-		_ = s.bus.Listen(context.Background(), busy, jobs)
-	}()
 }
 
 // maskDir is where sinks/act keeps its masks. A mask elsewhere is somebody
