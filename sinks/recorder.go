@@ -22,6 +22,7 @@ import (
 type Recorder struct {
 	dirs    runfiles.Dirs
 	journal *journal.Journal
+	ahead   *ahead
 	writer  writer // Run's alone
 
 	mu     sync.Mutex
@@ -30,7 +31,6 @@ type Recorder struct {
 
 	wake  chan struct{}
 	ended chan struct{} // closed when Run has ended
-	ahead mark          // of the intent that was written last; the attempt's alone
 }
 
 // posted is what the writer has not taken yet.
@@ -38,6 +38,7 @@ type posted struct {
 	ends    []fsm.Attempt
 	snap    *fsm.Snapshot // the newest alone
 	flushes []chan error
+	settled int64 // the intent up to which none is needed any more
 }
 
 // NewRecorder returns a recorder that keeps at most max attempts in the history
@@ -51,8 +52,9 @@ func NewRecorder(dirs runfiles.Dirs, max int, level string) (*Recorder, error) {
 }
 
 func newRecorder(dirs runfiles.Dirs, max int, j *journal.Journal) *Recorder {
-	return &Recorder{dirs: dirs, journal: j, wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		writer: writer{dirs: dirs, journal: j, history: history.New(dirs.Lib, max), trouble: map[string]string{}}}
+	a := newAhead(dirs)
+	return &Recorder{dirs: dirs, journal: j, ahead: a, wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		writer: writer{dirs: dirs, journal: j, ahead: a, history: history.New(dirs.Lib, max), trouble: map[string]string{}}}
 }
 
 // Publish has s written; of several that come meanwhile only the newest is.
@@ -88,31 +90,15 @@ func (r *Recorder) poke() {
 	}
 }
 
-// Ahead puts the intent on disk, or clears it, before it returns. The first of an
-// attempt, the one that passes the point of no return and the one that turns back
-// are on the disk itself by then; the steps between are safe from the death of
-// this process. One attempt at a time calls it.
+// Ahead puts the intent on disk before it returns. One attempt at a time calls
+// it. With nil it only asks: the writer removes the intent after what was recorded
+// before.
 func (r *Recorder) Ahead(i *fsm.Intent) error {
 	if i == nil {
-		r.ahead = mark{}
-		return r.dirs.ClearIntent()
+		r.post(func(p *posted) { p.settled = r.ahead.written.Load() })
+		return nil
 	}
-	m := mark{i.ID, i.NoReturn, i.Undoing}
-	write := r.dirs.UpdateIntent
-	if m != r.ahead {
-		write = r.dirs.WriteIntent
-	}
-	if err := write(*i); err != nil {
-		return err
-	}
-	r.ahead = m
-	return nil
-}
-
-// mark is what of an intent has to be on the disk itself.
-type mark struct {
-	id                string
-	noReturn, undoing bool
+	return r.ahead.put(*i)
 }
 
 // Flush waits until all that was told before is written, or ctx ends. What could

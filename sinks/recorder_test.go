@@ -72,6 +72,13 @@ func (r *rig) start() *rig {
 	return r
 }
 
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func (r *rig) flush() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -368,17 +375,51 @@ func TestAheadIsOnDiskWhenItReturns(t *testing.T) {
 	if got, err := r.dirs.ReadIntent(); err != nil || got == nil || got.ID != "a1" {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := r.Ahead(nil); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := r.dirs.ReadIntent(); err != nil || got != nil {
-		t.Errorf("%+v, %v", got, err)
-	}
 	if err := os.RemoveAll(r.dirs.Lib); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Ahead(&in); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a folder: %v", err)
+	}
+}
+
+// The intent goes after the record of its attempt is there, unless the next has
+// taken its place.
+func TestTheIntentOutlivesTheRecord(t *testing.T) {
+	a1, a2 := fsm.Intent{Schema: fsm.Schema, Boot: "b", ID: "a1"}, fsm.Intent{Schema: fsm.Schema, Boot: "b", ID: "a2"}
+	for _, c := range []struct {
+		name string
+		next *fsm.Intent
+		want string
+	}{{"alone", nil, ""}, {"replaced", &a2, "a2"}} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			left := "nothing"
+			r.hear = func(journal.Entry) { // an end is told of first, and only then kept
+				if in, err := r.dirs.ReadIntent(); err == nil && in != nil {
+					left = in.ID
+				}
+			}
+			r.must(r.Ahead(&a1))
+			r.Record(fsm.AttemptEnded{Attempt: fsm.Attempt{Schema: fsm.Schema, ID: "a1", Outcome: fsm.Reached}})
+			r.must(r.Ahead(nil))
+			if c.next != nil {
+				r.must(r.Ahead(c.next))
+			}
+			r.start()
+			r.must(r.end())
+			want := c.want
+			if want == "" {
+				want = "a1"
+			}
+			if left != want {
+				t.Errorf("when the end was told there was %s", left)
+			}
+			got, err := r.dirs.ReadIntent()
+			if err != nil || (got == nil) != (c.want == "") || got != nil && got.ID != c.want {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
 	}
 }
 

@@ -18,11 +18,13 @@ type writer struct {
 	dirs    runfiles.Dirs
 	history *history.Log
 	journal *journal.Journal
+	ahead   *ahead
 
 	// What is to be written; nil and empty when it has been.
 	transition *fsm.Attempt
 	judged     *fsm.Attempt
 	backlog    []fsm.Attempt // for the history, oldest first
+	settled    int64         // the intent that is to go, by its number; 0 for none
 	snap       *fsm.Snapshot
 
 	trouble map[string]string // by file, the cause told last
@@ -50,7 +52,8 @@ func (w *writer) write(p posted) error {
 	if p.snap != nil {
 		w.snap = p.snap
 	}
-	return errors.Join(w.putTransition(), w.putGuards(), w.putHistory(), w.putSnapshot())
+	w.settled = max(w.settled, p.settled)
+	return errors.Join(w.putTransition(), w.putGuards(), w.putHistory(), w.settle(), w.putSnapshot())
 }
 
 func (w *writer) take(a *fsm.Attempt) {
@@ -96,6 +99,19 @@ func (w *writer) putHistory() error {
 	}
 	w.backlog = nil
 	return nil
+}
+
+// settle follows the records, also where a disk did not take them: they are in the
+// journal, and what the intent asks of a successor is done.
+func (w *writer) settle() error {
+	if w.settled == 0 {
+		return nil
+	}
+	err := w.told("intent.json", w.ahead.settle(w.settled))
+	if err == nil {
+		w.settled = 0
+	}
+	return err
 }
 
 // putSnapshot ends with state.json, for which readers wait.

@@ -225,8 +225,7 @@ func (a *attempt) lookAfter() {
 	a.after = fsm.Classify(a.facts, a.opt.Policy)
 }
 
-// finish derives the outcome, clears the write-ahead record and hands the
-// attempt's record to the loop.
+// finish derives the outcome and hands the attempt's record to the loop.
 func (a *attempt) finish(halt fsm.Halt, cause string, undone bool) {
 	if halt != fsm.NoHalt && a.changed {
 		a.lookAfter()
@@ -237,12 +236,7 @@ func (a *attempt) finish(halt fsm.Halt, cause string, undone bool) {
 	r.Success = out == fsm.Reached || out == fsm.Noop
 	r.Exit = fsm.ExitCode(out, guards.BlockCode(a.refused), halt == fsm.HaltTimeout)
 	r.Degraded, r.Evidence, r.Ended = a.after.Degraded, a.after.Evidence, time.Now()
-	if !a.unsettled(halt, undone) { // one of an interrupted predecessor is settled by now, too
-		if err := a.opt.Recorder.Ahead(nil); err != nil {
-			a.report(fsm.Note{What: fsm.NoteSource, Text: "cannot clear the write-ahead record: " + err.Error(), At: time.Now()})
-		}
-	}
-	a.send(ended{attempt: *r, after: a.after, half: out == fsm.Superseded && a.noReturn})
+	a.send(ended{attempt: *r, after: a.after, half: out == fsm.Superseded && a.noReturn, settled: !a.unsettled(halt, undone)})
 }
 
 // unsettled tells whether the write-ahead record is still needed: by the next

@@ -83,8 +83,14 @@ func (l *loop) normalise(o fsm.Observation, f fsm.Facts) {
 func (l *loop) resume(o fsm.Observation) {
 	in := l.intent
 	l.intent = nil
-	if last := l.opt.Last; last == nil || last.ID != in.ID { // it told so itself where it was stopped
+	last := l.opt.Last
+	switch told := last != nil && last.ID == in.ID; {
+	case !told:
 		l.finish(interrupted(in, o))
+	case last.Halt != fsm.HaltShutdown && !(last.Halt == fsm.HaltSupersede && in.NoReturn):
+		l.clear() // it had ended, and its controller died before it could do this
+		l.Hint(fsm.Core)
+		return
 	}
 	stands := l.snap.Wish != nil && l.snap.Wish.Mode == in.Plan.To
 	switch {
@@ -148,8 +154,5 @@ func (l *loop) back(in *fsm.Intent, o fsm.Observation) {
 	l.launch(w, &plan, in)
 }
 
-func (l *loop) clear() {
-	if err := l.opt.Recorder.Ahead(nil); err != nil {
-		l.note(fsm.NoteSource, "cannot clear the write-ahead record: "+err.Error(), nil)
-	}
-}
+// clear gives up the write-ahead record; a nil one cannot fail.
+func (l *loop) clear() { _ = l.opt.Recorder.Ahead(nil) }

@@ -36,8 +36,9 @@ type Recorder interface {
 	Publish(fsm.Snapshot)
 	// Record adds one line to the story, in order.
 	Record(fsm.Record)
-	// Ahead puts the intent on disk before a step; nil clears it. If it fails
-	// no step runs.
+	// Ahead puts the intent on disk before a step. If it fails no step runs. With
+	// nil it returns at once, and the intent on disk, unless another takes its
+	// place, is removed once all that was recorded before is written (D6).
 	Ahead(*fsm.Intent) error
 }
 
@@ -113,6 +114,7 @@ type (
 		attempt fsm.Attempt
 		after   fsm.Observation
 		half    bool // it was left past its point of no return, for the wish that follows
+		settled bool // nobody needs its write-ahead record any more, nor a predecessor's
 	}
 )
 

@@ -217,6 +217,9 @@ func (l *loop) ended(m ended) {
 	l.look(m.after)
 	l.booting = false
 	l.finish(a)
+	if m.settled {
+		l.clear() // recorded first (D6)
+	}
 	if l.follow(m) {
 		return
 	}

@@ -183,3 +183,18 @@ func TestAWalkBackInAShutdown(t *testing.T) {
 		}
 	})
 }
+
+// A controller that died after an attempt's record was kept, and before the
+// write-ahead record was removed, has nothing left to do.
+func TestAnAttemptThatHadEndedIsNotTakenUpAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		intent, host := caught(t, fsm.Compute, fsm.Desktop, fsm.Isolate)
+		last := fsm.Attempt{ID: intent.ID, Wish: intent.Wish, Outcome: fsm.Recovered, Halt: fsm.HaltStep, Final: fsm.Compute}
+		r := start(t, host, func(o *Options) { o.Wish, o.Intent, o.Last = &intent.Wish, intent, &last })
+		synctest.Wait()
+		r.state(fsm.AtCompute)
+		if n := len(r.tape.attempts()); n != 0 || r.tape.clears != 1 {
+			t.Errorf("%d attempts, cleared %d times\n%s", n, r.tape.clears, r.tape.text())
+		}
+	})
+}

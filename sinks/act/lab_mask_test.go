@@ -137,6 +137,8 @@ func TestLabForeignMaskIsLeftAlone(t *testing.T) {
 		t.Run(mask, func(t *testing.T) {
 			a, _ := newActor(t, testPolicy)
 			standInManager(t, "/usr/lib/systemd/system")
+			// Masked while it runs, systemd 257 itself may abort in a reload that follows.
+			sh(t, "systemctl stop t-dm.service")
 			if err := os.Symlink("/dev/null", mask); err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +151,7 @@ func TestLabForeignMaskIsLeftAlone(t *testing.T) {
 					}
 				}
 			}
-			wantState(t, "t-dm.service", "masked", "active")
+			wantState(t, "t-dm.service", "masked", "inactive")
 			if target, err := os.Readlink(mask); target != "/dev/null" {
 				t.Errorf("the mask became %q, %v", target, err)
 			}
@@ -193,4 +195,23 @@ func TestLabManagersOwnMaskHoldsNothing(t *testing.T) {
 			wantState(t, name, "loaded", "active")
 		})
 	}
+}
+
+// The unit is stopped as its own file says, which a masked unit forgets.
+func TestLabMaskStopsByTheUnitsOwnWord(t *testing.T) {
+	a, _ := newActor(t, testPolicy)
+	mark := filepath.Join(t.TempDir(), "stopped")
+	addUnits(t, map[string]string{"/etc/systemd/system/t-own.service": managerUnit + "ExecStop=/bin/touch " + mark + "\n"})
+	sh(t, "systemctl start t-own.service")
+	if err := do(t, a, fsm.MaskNow, "t-own.service"); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, "t-own.service", "masked", "inactive")
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("its ExecStop= was not run: %v", err)
+	}
+	if err := do(t, a, fsm.UnmaskNow, "t-own.service"); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "systemctl stop t-own.service")
 }

@@ -23,45 +23,60 @@ import (
 // once that is done systemd gives the alias the state "error" and not "masked",
 // so that the alias is masked as well.
 
-// maskNow masks a unit and stops it; a unit that is masked by us is only
-// stopped.
+// maskNow masks a unit and stops it. The stop comes between the links and the
+// reload: a manager that has taken the mask knows the unit's ExecStop= and
+// TimeoutStopSec= no more, and one that reloads with a running unit masked under
+// its alias may abort (systemd issues 38802 and 38817). Should something start the
+// unit in that moment it is stopped as a masked one.
 func (a *Actor) maskNow(ctx context.Context, unit string) error {
 	names, err := a.names(ctx, unit)
+	made := false
 	if err == nil {
-		err = a.hold(ctx, names)
+		made, err = a.link(ctx, names)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot mask %s: %w", unit, err)
 	}
-	// An inactive masked unit may be "not loaded", which is as good as stopped.
-	if err := a.systemJob(ctx, stopping, names[0], replace); !errors.Is(err, ErrNotFound) {
+	if err := a.stopHeld(ctx, names[0]); err != nil {
+		return err
+	}
+	if !made && a.held(ctx, names) == nil {
+		return nil
+	}
+	if err = a.reload(ctx); err == nil {
+		err = a.held(ctx, names)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot mask %s: %w", unit, err)
+	}
+	return a.stopHeld(ctx, names[0])
+}
+
+// stopHeld stops a unit. An inactive masked unit may be "not loaded", which is as
+// good as stopped.
+func (a *Actor) stopHeld(ctx context.Context, unit string) error {
+	if err := a.systemJob(ctx, stopping, unit, replace); !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	return nil
 }
 
-// hold masks names, of which the first is the unit's real one, and proves it.
-func (a *Actor) hold(ctx context.Context, names []string) error {
+// link makes the links for names, of which the first is the unit's real one, and
+// tells whether one was missing.
+func (a *Actor) link(ctx context.Context, names []string) (made bool, err error) {
 	if !a.masked(names[0]) {
 		if err := a.maskable(ctx, names[0]); err != nil {
-			return err
+			return false, err
 		}
 	}
-	made := false
 	for _, name := range names {
 		m, err := a.mask(name)
 		if err != nil {
-			return err
+			return false, err
 		}
 		made = made || m
 	}
-	if !made && a.held(ctx, names) == nil {
-		return nil
-	}
-	if err := a.reload(ctx); err != nil {
-		return err
-	}
-	return a.held(ctx, names)
+	return made, nil
 }
 
 // held tells by a nil that the manager takes all names for masked.

@@ -80,10 +80,15 @@ func (a *Actor) seeOut(ctx context.Context, s *session, removed <-chan *dbus.Sig
 	for !s.ended() {
 		switch {
 		case !asked && (late || s.state != "opening"):
-			if err := a.terminate(ctx, *s); err != nil {
+			err := a.terminate(ctx, *s)
+			if err != nil && !busError(err) {
 				return err
 			}
-			asked = true
+			if err != nil { // logind may come back, also with the session gone
+				a.log(fmt.Sprintf("%s: cannot ask it to end yet: %v", s, err))
+				interval = lookLast
+			}
+			asked = err == nil
 			patience.Reset(a.policy.Deadlines.SessionTerm)
 		case late:
 			a.log(fmt.Sprintf("%s: still there after %s, killing it", s, a.policy.Deadlines.SessionTerm))
