@@ -174,14 +174,13 @@ type Note struct {
 
 // The words of Note.What.
 const (
-	NoteBadWish     = "wish-refused"
-	NoteGate        = "gate-closed"
-	NoteUnreadable  = "observation-failed"
-	NoteDegraded    = "degraded"
-	NoteTable       = "table-refused"
-	NoteConfig      = "config"
-	NoteSource      = "source"
-	NoteInterrupted = "interrupted"
+	NoteBadWish    = "wish-refused"
+	NoteGate       = "gate-closed"
+	NoteUnreadable = "observation-failed"
+	NoteDegraded   = "degraded"
+	NoteTable      = "table-refused"
+	NoteConfig     = "config"
+	NoteSource     = "source"
 )
 
 func (Edge) record()         {}

@@ -5,7 +5,11 @@
 // values alone.
 package fsm
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Mode is what a host can rest in (specification section 4.1).
 type Mode string
@@ -87,6 +91,27 @@ type Caller struct {
 	PID     int    `json:"pid,omitempty"`
 	Unit    string `json:"unit,omitempty"`
 	Session string `json:"session,omitempty"`
+}
+
+// String tells who it is: "uid 1000 (PID 812, session 3)", "" where nobody is known.
+func (c Caller) String() string {
+	var words, from []string
+	if c.UID >= 0 {
+		words = append(words, fmt.Sprintf("uid %d", c.UID))
+	}
+	if c.PID > 0 {
+		from = append(from, fmt.Sprintf("PID %d", c.PID))
+	}
+	switch {
+	case c.Session != "":
+		from = append(from, "session "+c.Session)
+	case c.Unit != "":
+		from = append(from, c.Unit)
+	}
+	if len(from) > 0 {
+		words = append(words, "("+strings.Join(from, ", ")+")")
+	}
+	return strings.Join(words, " ")
 }
 
 // NoCaller is the caller of a wish whose maker is not known.

@@ -131,3 +131,17 @@ func TestAttemptServes(t *testing.T) {
 		}
 	}
 }
+
+func TestCallerText(t *testing.T) {
+	for want, c := range map[string]Caller{
+		"":                            NoCaller,
+		"uid 0":                       {},
+		"uid 1000 (PID 8, session 3)": {UID: 1000, PID: 8, Session: "3", Unit: "session-3.scope"},
+		"uid 0 (cron.service)":        {Unit: "cron.service"},
+		"(PID 8)":                     {UID: -1, PID: 8},
+	} {
+		if got := c.String(); got != want {
+			t.Errorf("%+v is %q, want %q", c, got, want)
+		}
+	}
+}

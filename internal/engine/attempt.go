@@ -27,9 +27,10 @@ type attempt struct {
 	cancel context.CancelFunc
 	fresh  func() // told right before the last look: it will see what was hinted at
 
-	mu     sync.Mutex
-	stage  fsm.Phase
-	halted fsm.Halt
+	mu        sync.Mutex
+	stage     fsm.Phase
+	halted    fsm.Halt
+	canceller string // " by ..." of a cancel
 
 	// What follows belongs to the attempt's goroutine alone.
 	plan     fsm.Plan
@@ -80,6 +81,24 @@ func (a *attempt) halt(why fsm.Halt) {
 	}
 	a.halted, a.stage = why, fsm.Leaving
 	a.cancel()
+}
+
+// cancelled halts for a cancel, and keeps who asked for it.
+func (a *attempt) cancelled(who string) {
+	a.mu.Lock()
+	if a.halted == fsm.NoHalt {
+		a.canceller = who
+	}
+	a.mu.Unlock()
+	a.halt(fsm.HaltCancel)
+}
+
+// byWhom tells who did something, "" where that is not known.
+func byWhom(c fsm.Caller) string {
+	if who := c.String(); who != "" {
+		return " by " + who
+	}
+	return ""
 }
 
 func (a *attempt) halting() fsm.Halt {

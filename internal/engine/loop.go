@@ -176,9 +176,10 @@ func (l *loop) drop(out fsm.Outcome, cause string) {
 }
 
 func (l *loop) cancelled(by fsm.Caller) {
-	l.drop(fsm.Cancelled, "cancelled before it could begin")
+	who := byWhom(by)
+	l.drop(fsm.Cancelled, "cancelled"+who+" before it could begin")
 	if l.running != nil {
-		l.running.halt(fsm.HaltCancel)
+		l.running.cancelled(who)
 	}
 	l.publish()
 }

@@ -57,7 +57,9 @@ func (a *attempt) leave() (fsm.Halt, string) {
 func (a *attempt) haltText(h fsm.Halt) string {
 	switch h {
 	case fsm.HaltCancel:
-		return "cancelled on request"
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return "cancelled" + a.canceller
 	case fsm.HaltSupersede:
 		return "another wish came"
 	case fsm.HaltShutdown:

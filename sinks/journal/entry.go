@@ -148,12 +148,11 @@ func (e *Entry) step(attempt string, n, of int, op fsm.Op, undo bool) {
 }
 
 var noteLevels = map[string]zerolog.Level{
-	fsm.NoteBadWish:     zerolog.WarnLevel,
-	fsm.NoteGate:        zerolog.InfoLevel,
-	fsm.NoteUnreadable:  zerolog.WarnLevel,
-	fsm.NoteDegraded:    zerolog.WarnLevel,
-	fsm.NoteTable:       zerolog.ErrorLevel,
-	fsm.NoteInterrupted: zerolog.WarnLevel,
+	fsm.NoteBadWish:    zerolog.WarnLevel,
+	fsm.NoteGate:       zerolog.InfoLevel,
+	fsm.NoteUnreadable: zerolog.WarnLevel,
+	fsm.NoteDegraded:   zerolog.WarnLevel,
+	fsm.NoteTable:      zerolog.ErrorLevel,
 }
 
 func (e *Entry) note(n fsm.Note) {

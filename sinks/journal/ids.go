@@ -63,7 +63,6 @@ const (
 	TableRefused      MessageID = "7dcd692db62b43868aa4c388eed59b42"
 	ConfigNoted       MessageID = "cd0178e34152461ab7c6b128ad5cc035"
 	SourceNoted       MessageID = "0024c6fda7234620a97629b407925b45"
-	AttemptLeftOver   MessageID = "13da9c160083494581352b2dabd04bcf"
 )
 
 // Edges holds the ID of every event of the table.
@@ -99,12 +98,11 @@ var Outcomes = map[fsm.Outcome]MessageID{
 
 // Notes holds the ID of a note by its word, fsm.Note.What.
 var Notes = map[string]MessageID{
-	fsm.NoteBadWish:     WishRefused,
-	fsm.NoteGate:        GateClosed,
-	fsm.NoteUnreadable:  ObservationFailed,
-	fsm.NoteDegraded:    HostDegraded,
-	fsm.NoteTable:       TableRefused,
-	fsm.NoteConfig:      ConfigNoted,
-	fsm.NoteSource:      SourceNoted,
-	fsm.NoteInterrupted: AttemptLeftOver,
+	fsm.NoteBadWish:    WishRefused,
+	fsm.NoteGate:       GateClosed,
+	fsm.NoteUnreadable: ObservationFailed,
+	fsm.NoteDegraded:   HostDegraded,
+	fsm.NoteTable:      TableRefused,
+	fsm.NoteConfig:     ConfigNoted,
+	fsm.NoteSource:     SourceNoted,
 }

@@ -73,21 +73,11 @@ func WishText(w fsm.Wish) string {
 	if w.Force {
 		text = "forced " + text
 	}
-	if w.By.UID >= 0 && w.Reason != fsm.ByBoot {
-		text += fmt.Sprintf(" by uid %d", w.By.UID)
+	if w.Reason == fsm.ByBoot {
+		return text
 	}
-	var from []string
-	if w.By.PID > 0 {
-		from = append(from, fmt.Sprintf("PID %d", w.By.PID))
-	}
-	switch {
-	case w.By.Session != "":
-		from = append(from, "session "+w.By.Session)
-	case w.By.Unit != "":
-		from = append(from, w.By.Unit)
-	}
-	if len(from) > 0 {
-		text += " (" + strings.Join(from, ", ") + ")"
+	if by := w.By.String(); by != "" {
+		text += " by " + by
 	}
 	return text
 }

@@ -95,7 +95,6 @@ var story = []fsm.Record{
 	fsm.Note{What: fsm.NoteConfig, Text: "the configuration was read again", At: at},
 	fsm.Note{What: fsm.NoteConfig, Text: "cannot take the new configuration: line 3", At: at},
 	fsm.Note{What: fsm.NoteSource, Text: "logind is back", At: at},
-	fsm.Note{What: fsm.NoteInterrupted, Text: "an attempt was found unfinished", At: at},
 }
 
 // The golden file holds for every record its level, its sentence and its

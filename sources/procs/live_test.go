@@ -22,7 +22,7 @@ func live(p fsm.Policy) *Procs { return New("/proc", func() fsm.Policy { return 
 // child starts a shell script that says "ready" and waits for its input's end.
 func child(t *testing.T, script string, arg ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command("sh", append([]string{"-c", script + "; echo ready; read x", "sh"}, arg...)...)
+	cmd := exec.Command("env", append([]string{"--default-signal=HUP", "sh", "-c", script + "; echo ready; read x", "sh"}, arg...)...) // nohup passes its own down
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
