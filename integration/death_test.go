@@ -122,6 +122,41 @@ func TestDeathAtEachStepToDesktop(t *testing.T) {
 	}
 }
 
+// The plans with the studio: before the point of no return back, past it on.
+func TestDeathAtEachStepOfTheStudio(t *testing.T) {
+	for _, way := range [][2]fsm.Mode{{fsm.Desktop, fsm.StudioLocal}, {fsm.StudioLocal, fsm.Desktop}, {fsm.StudioLocal, fsm.Compute}, {fsm.Compute, fsm.StudioLocal}} {
+		from, to := way[0], way[1]
+		t.Run(fmt.Sprintf("%s to %s", from, to), func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, mortal())
+			d.rests(fsm.AtDesktop)
+			d.want(0, "request", string(from))
+			for _, x := range d.deaths(to) {
+				if from == fsm.Compute && strings.HasPrefix(x.at, "start") {
+					break // alice is back by then: TestAUserWhoCameAfterTheDeathStays
+				}
+				d.dies(to, x)
+				if !x.past {
+					d.sees(from)
+					continue
+				}
+				d.sees(to)
+				d.atDeskUnless(to)
+				d.want(0, "request", string(from))
+				d.atDeskUnless(from)
+			}
+		})
+	}
+}
+
+// atDeskUnless waits until alice is back in the modes that have a desk.
+func (d *desk) atDeskUnless(m fsm.Mode) {
+	d.t.Helper()
+	if m != fsm.Compute {
+		d.atDesk()
+	}
+}
+
 // dies wishes for a mode, kills the daemon at a step, and wants the story to go on
 // as D11 says. It returns when the host is at rest again.
 func (d *desk) dies(m fsm.Mode, x death) {

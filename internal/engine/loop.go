@@ -217,10 +217,7 @@ func (l *loop) ended(m ended) {
 	l.opt.Host.Attend(false)
 	l.look(m.after)
 	l.booting = false
-	l.finish(a)
-	if m.settled {
-		l.clear() // recorded first (D6)
-	}
+	l.end(a, m.settled)
 	if l.follow(m) {
 		return
 	}
@@ -251,9 +248,16 @@ func (l *loop) follow(m ended) bool {
 	return false
 }
 
-func (l *loop) finish(a fsm.Attempt) {
+func (l *loop) finish(a fsm.Attempt) { l.end(a, false) }
+
+// end does so for an attempt whose write-ahead record may be settled: it goes
+// between the record and what shows that the host rests (D6).
+func (l *loop) end(a fsm.Attempt, settled bool) {
 	l.snap.Last = &a
 	l.record(fsm.AttemptEnded{Attempt: a})
+	if settled {
+		l.clear()
+	}
 	l.publish()
 	if l.opt.Ended != nil {
 		l.opt.Ended(a)
