@@ -158,15 +158,42 @@ func (m *Machine) shutdown(ctx context.Context) error {
 	return m.awaitEnd(ctx)
 }
 
-// kill ends every process of the container: all die with their PID 1. (Not by
-// cgroup.kill: kernels of 2025 kill whatever is then started into that cgroup.)
+// kill ends every process of the container in one moment, as a loss of power does:
+// all are frozen, and die with their PID 1. (Not by cgroup.kill: kernels of 2025
+// kill whatever is then started into that cgroup.)
 func (m *Machine) kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bootTime)
 	defer cancel()
-	if err := unix.Kill(m.leader, unix.SIGKILL); err != nil {
+	err := errors.Join(m.freeze(ctx, true), unix.Kill(m.leader, unix.SIGKILL))
+	if err == nil {
+		err = WaitFor(ctx, "the end of PID 1", func() bool { return dead(m.leader) })
+	}
+	if err = errors.Join(err, m.freeze(ctx, false)); err != nil {
 		return fmt.Errorf("cannot kill %s: %w", m.Name, err)
 	}
 	return m.awaitEnd(ctx)
+}
+
+// freeze halts all processes of the container, or lets them go on.
+func (m *Machine) freeze(ctx context.Context, on bool) error {
+	word := map[bool]string{true: "1", false: "0"}[on]
+	if err := os.WriteFile(m.cgroup("cgroup.freeze"), []byte(word), 0); err != nil {
+		return err
+	}
+	return WaitFor(ctx, "the freezer", func() bool {
+		events, err := os.ReadFile(m.cgroup("cgroup.events"))
+		return err == nil && strings.Contains(string(events), "frozen "+word)
+	})
+}
+
+// dead tells whether a process has ended, whether it is reaped yet or not.
+func dead(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
 }
 
 // awaitEnd waits for nspawn and for the last process of the container.

@@ -232,10 +232,10 @@ func (g *graph) origin(name string, n node) string {
 		return "transient"
 	case !strings.HasSuffix(name, ".service"):
 		return "dependency"
-	case n.held, g.wanted(n):
-		return "dependency"
 	case n.enabled:
 		return "enabled"
+	case n.held, g.wanted(n):
+		return "dependency"
 	case g.onBus(name):
 		return "bus"
 	}
