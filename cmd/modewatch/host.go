@@ -25,6 +25,7 @@ type host struct {
 	bus   *bus.Bus
 	units *units.Systemd
 	actor *act.Actor
+	memory
 }
 
 // ears is what the sources tell by themselves.
@@ -75,7 +76,14 @@ func (h *host) Do(ctx context.Context, op fsm.Op) error {
 }
 
 // Attend has the ends of all jobs hinted at while an attempt runs.
-func (h *host) Attend(busy bool) { h.actor.Attend(busy) }
+func (h *host) Attend(busy bool) {
+	h.actor.Attend(busy)
+	if busy {
+		h.work()
+	} else {
+		h.rest()
+	}
+}
 
 func (h *host) close() {
 	h.bus.Close()
