@@ -10,6 +10,7 @@ command -v mmdebstrap >/dev/null || need+=(mmdebstrap)
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || need+=(debian-archive-keyring)
 command -v systemd-nspawn >/dev/null || need+=(systemd-container)
 command -v nsenter >/dev/null || need+=(util-linux)
+command -v dbus-daemon >/dev/null || need+=(dbus-daemon) # unit tests talk to a real bus
 command -v shellcheck >/dev/null || need+=(shellcheck)
 command -v go >/dev/null || need+=(golang-go)
 

@@ -74,6 +74,12 @@ func (b *Bus) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.mu.Lock()
+	signals, same := b.signals, b.conn == conn
+	b.mu.Unlock()
+	if !same { // it ended, and a call has made another one
+		return nil
+	}
 	for _, m := range b.matches {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		err := conn.AddMatchSignalContext(call, m.Rule...)
@@ -86,9 +92,6 @@ func (b *Bus) session(ctx context.Context) error {
 	for _, up := range b.ups {
 		up(ctx)
 	}
-	b.mu.Lock()
-	signals := b.signals
-	b.mu.Unlock()
 	for {
 		select {
 		case <-ctx.Done():
@@ -117,8 +120,13 @@ func (b *Bus) connection() (*dbus.Conn, error) {
 	if b.conn != nil && b.conn.Connected() {
 		return b.conn, nil
 	}
-	conn, err := dbus.ConnectSystemBus(dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	// The context is the connection's for life: it ends only a handshake that hangs.
+	ctx, cancel := context.WithCancel(context.Background())
+	slow := time.AfterFunc(callTimeout, cancel)
+	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	slow.Stop()
 	if err != nil {
+		cancel()
 		return nil, fmt.Errorf("cannot connect to the system bus: %w", err)
 	}
 	b.conn = conn

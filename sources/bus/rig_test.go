@@ -60,7 +60,7 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 func (d *daemon) start() {
 	d.t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
-		d.t.Skip("dbus-daemon is not installed: ", err)
+		d.t.Skip("SKIP-REASON: dbus-daemon is not installed: ", err)
 	}
 	config := filepath.Join(filepath.Dir(d.socket), "bus.conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, d.socket, filepath.Dir(d.socket)), 0o600); err != nil {

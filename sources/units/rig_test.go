@@ -73,7 +73,7 @@ func (d *daemon) must(err error) {
 func launch(t *testing.T, units ...unit) (*daemon, *fake) {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
-		t.Skip("dbus-daemon is not installed: ", err)
+		t.Skip("SKIP-REASON: dbus-daemon is not installed: ", err)
 	}
 	dir, err := os.MkdirTemp("", "bus") // t.TempDir has signs that an address must escape
 	if err != nil {

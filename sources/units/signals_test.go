@@ -131,7 +131,7 @@ func TestReloaded(t *testing.T) {
 	}
 	f.emit(manager.Path, managerFace+".Reloading", false)
 	hinted(t, hints, "a reload ends", fsm.Core)
-	f.calls("RefUnit goal.target")
+	f.calls("Subscribe", "RefUnit goal.target")
 	if !f.cached(s) {
 		t.Error("kept over the reload")
 	}
@@ -141,6 +141,7 @@ func TestManagerGoesAndComes(t *testing.T) {
 	d, f := launch(t, unit{name: "goal.target", props: props{"CanIsolate": true}})
 	s, hints := watch(t, "goal.target")
 	hinted(t, hints, "connected", fsm.Core)
+	f.calls("Subscribe", "RefUnit goal.target")
 	f.cached(s)
 	if _, err := f.conn.ReleaseName(dest); err != nil {
 		t.Fatal(err)
@@ -148,6 +149,7 @@ func TestManagerGoesAndComes(t *testing.T) {
 	hinted(t, hints, "the manager has gone", fsm.Core)
 	f.appear(d)
 	hinted(t, hints, "the manager has come", fsm.Core)
+	f.calls("Subscribe", "RefUnit goal.target") // it knows nothing of the first
 	if !f.cached(s) {
 		t.Error("kept over another manager")
 	}

@@ -87,10 +87,7 @@ func (s *Systemd) signal(sig *dbus.Signal) {
 	case managerFace + ".StartupFinished":
 		s.hint(fsm.AboutHost | fsm.AboutUnits)
 	case "org.freedesktop.DBus.NameOwnerChanged":
-		if len(sig.Body) > 0 && sig.Body[0] == dest {
-			s.forget()
-			s.hint(fsm.Core)
-		}
+		s.owner(sig)
 	case "org.freedesktop.DBus.Local.Disconnected":
 		s.hint(fsm.Core)
 	case properties + ".PropertiesChanged":
@@ -98,20 +95,35 @@ func (s *Systemd) signal(sig *dbus.Signal) {
 	}
 }
 
+// owner: a manager that came to the bus after us knows nothing of our wishes.
+func (s *Systemd) owner(sig *dbus.Signal) {
+	switch {
+	case len(sig.Body) < 3 || sig.Body[0] != dest:
+	case sig.Body[2] == "":
+		s.forget()
+		s.hint(fsm.Core)
+	default:
+		s.renew()
+	}
+}
+
 // reloading: at the end of a reload everything may have changed; units that
 // were missing may be there now.
 func (s *Systemd) reloading(sig *dbus.Signal) {
-	if len(sig.Body) == 0 || sig.Body[0] == true {
-		return
+	if len(sig.Body) > 0 && sig.Body[0] == false {
+		s.renew()
 	}
+}
+
+const renewTimeout = 5 * time.Second
+
+// renew does what is done for a new connection; a handler must not wait for it.
+func (s *Systemd) renew() {
 	s.forget()
-	go func() { // a handler must not wait for the bus
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
 		defer cancel()
-		for _, name := range s.names {
-			_ = s.bus.Call(ctx, manager, managerFace+".RefUnit", nil, name)
-		}
-		s.hint(fsm.Core)
+		s.up(ctx)
 	}()
 }
 
