@@ -58,8 +58,9 @@ func nodeOf(p map[string]dbus.Variant) node {
 // cache holds the nodes read since the manager last reloaded. Dependencies only
 // change then; what changes between (ActiveState) is listed afresh.
 type cache struct {
-	nodes map[string]node
-	onBus map[string]bool // services that were asked for their bus name
+	nodes    map[string]node
+	onBus    map[string]bool // services that were asked for their bus name
+	isolable map[string]bool // CanIsolate by target
 }
 
 // known returns the cache, an empty one after a reload.
@@ -67,7 +68,7 @@ func (s *Systemd) known() *cache {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cache == nil {
-		s.cache = &cache{nodes: map[string]node{}, onBus: map[string]bool{}}
+		s.cache = &cache{nodes: map[string]node{}, onBus: map[string]bool{}, isolable: map[string]bool{}}
 	}
 	return s.cache
 }

@@ -33,16 +33,15 @@ type Systemd struct {
 	hint      func(fsm.Subject)
 	switching []string // units whose activity tells of a NixOS switch
 
-	mu       sync.Mutex
-	seen     map[dbus.ObjectPath]string // the state told last, so that a change is hinted once
-	isolable map[string]bool            // CanIsolate by target, until the manager reloads
-	cache    *cache                     // static properties, until the manager reloads
+	mu    sync.Mutex
+	seen  map[dbus.ObjectPath]string // the state told last, so that a change is hinted once
+	cache *cache                     // static properties, until the manager reloads
 }
 
 // New returns a source that watches the named units and calls hint for each
 // change. Without Run it only answers.
 func New(b *bus.Bus, names, switching []string, hint func(fsm.Subject)) *Systemd {
-	s := &Systemd{bus: b, names: names, hint: hint, switching: switching, seen: map[dbus.ObjectPath]string{}, isolable: map[string]bool{}}
+	s := &Systemd{bus: b, names: names, hint: hint, switching: switching, seen: map[dbus.ObjectPath]string{}}
 	rules := []bus.Match{
 		{Rule: []dbus.MatchOption{dbus.WithMatchSender(dest), dbus.WithMatchInterface(managerFace), dbus.WithMatchMember("Reloading")}},
 		{Rule: []dbus.MatchOption{dbus.WithMatchSender(dest), dbus.WithMatchInterface(managerFace), dbus.WithMatchMember("StartupFinished")}},
@@ -76,7 +75,6 @@ func (s *Systemd) forget() {
 	defer s.mu.Unlock()
 	s.cache = nil
 	clear(s.seen)
-	clear(s.isolable)
 }
 
 // signal turns a signal into a hint, or drops it where nothing changed.
@@ -223,8 +221,9 @@ func (s *Systemd) detail(ctx context.Context, u *fsm.Unit, p dbus.ObjectPath, me
 
 // canIsolate reads a property that only a reload changes, once for each.
 func (s *Systemd) canIsolate(ctx context.Context, name string, o bus.Object) (can bool, err error) {
+	c := s.known() // an answer from before a reload is kept where it is of no use any more
 	s.mu.Lock()
-	can, known := s.isolable[name]
+	can, known := c.isolable[name]
 	s.mu.Unlock()
 	if known {
 		return can, nil
@@ -233,7 +232,7 @@ func (s *Systemd) canIsolate(ctx context.Context, name string, o bus.Object) (ca
 		return false, err
 	}
 	s.mu.Lock()
-	s.isolable[name] = can
+	c.isolable[name] = can
 	s.mu.Unlock()
 	return can, nil
 }
