@@ -25,7 +25,6 @@ type host struct {
 	bus   *bus.Bus
 	units *units.Systemd
 	actor *act.Actor
-	memory
 }
 
 // ears is what the sources tell by themselves.
@@ -79,9 +78,9 @@ func (h *host) Do(ctx context.Context, op fsm.Op) error {
 func (h *host) Attend(busy bool) {
 	h.actor.Attend(busy)
 	if busy {
-		h.work()
+		collector.work()
 	} else {
-		h.rest()
+		collector.rest()
 	}
 }
 

@@ -24,6 +24,9 @@ type memory struct {
 	turn int // counts the changes between work and rest
 }
 
+// collector is this process's: it outlives a reload.
+var collector memory
+
 // work lets the collector run, late.
 func (m *memory) work() {
 	m.mu.Lock()
