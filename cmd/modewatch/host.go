@@ -75,14 +75,7 @@ func (h *host) Do(ctx context.Context, op fsm.Op) error {
 }
 
 // Attend has the ends of all jobs hinted at while an attempt runs.
-func (h *host) Attend(busy bool) {
-	h.actor.Attend(busy)
-	if busy {
-		collector.work()
-	} else {
-		collector.rest()
-	}
-}
+func (h *host) Attend(busy bool) { h.actor.Attend(busy) }
 
 func (h *host) close() {
 	h.bus.Close()

@@ -81,7 +81,7 @@ func (e env) watch(ctx context.Context, cfg config.Config, boot string, hup <-ch
 		return nil, nil, err
 	}
 	c.options.First = c.fresh && cfg.Normalise
-	c.options.Ready = func() { c.shown(); c.report(notify.Ready()); collector.rest() }
+	c.options.Ready = func() { c.shown(); c.report(notify.Ready()) }
 	c.options.Alive, c.options.Every = notify.Alive, notify.Interval()
 	next, err := c.run(ctx, e, hup, func(ctx context.Context, eng *engine.Engine) {
 		if before != nil {
