@@ -114,6 +114,15 @@ func (c Caller) String() string {
 	return strings.Join(words, " ")
 }
 
+// By tells by whom something was done, to stand behind what it was: " by uid 1000
+// (PID 812, session 3)", "" where nobody is known.
+func (c Caller) By() string {
+	if who := c.String(); who != "" {
+		return " by " + who
+	}
+	return ""
+}
+
 // NoCaller is the caller of a wish whose maker is not known.
 var NoCaller = Caller{UID: -1}
 

@@ -143,5 +143,11 @@ func TestCallerText(t *testing.T) {
 		if got := c.String(); got != want {
 			t.Errorf("%+v is %q, want %q", c, got, want)
 		}
+		if want != "" {
+			want = " by " + want
+		}
+		if got := c.By(); got != want {
+			t.Errorf("by %+v is %q, want %q", c, got, want)
+		}
 	}
 }

@@ -20,7 +20,6 @@ import (
 // disk: one writer, Run, writes in the order of the story: journal, then
 // last-transition.json and the history, then the snapshot that shows the end.
 type Recorder struct {
-	dirs    runfiles.Dirs
 	journal *journal.Journal
 	ahead   *ahead
 	writer  writer // Run's alone
@@ -53,7 +52,7 @@ func NewRecorder(dirs runfiles.Dirs, max int, level string) (*Recorder, error) {
 
 func newRecorder(dirs runfiles.Dirs, max int, j *journal.Journal) *Recorder {
 	a := newAhead(dirs)
-	return &Recorder{dirs: dirs, journal: j, ahead: a, wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	return &Recorder{journal: j, ahead: a, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		writer: writer{dirs: dirs, journal: j, ahead: a, history: history.New(dirs.Lib, max), trouble: map[string]string{}}}
 }
 

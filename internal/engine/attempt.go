@@ -30,7 +30,7 @@ type attempt struct {
 	mu        sync.Mutex
 	stage     fsm.Phase
 	halted    fsm.Halt
-	canceller string // " by ..." of a cancel
+	canceller fsm.Caller // of a cancel
 
 	// What follows belongs to the attempt's goroutine alone.
 	plan     fsm.Plan
@@ -84,21 +84,13 @@ func (a *attempt) halt(why fsm.Halt) {
 }
 
 // cancelled halts for a cancel, and keeps who asked for it.
-func (a *attempt) cancelled(who string) {
+func (a *attempt) cancelled(by fsm.Caller) {
 	a.mu.Lock()
 	if a.halted == fsm.NoHalt {
-		a.canceller = who
+		a.canceller = by
 	}
 	a.mu.Unlock()
 	a.halt(fsm.HaltCancel)
-}
-
-// byWhom tells who did something, "" where that is not known.
-func byWhom(c fsm.Caller) string {
-	if who := c.String(); who != "" {
-		return " by " + who
-	}
-	return ""
 }
 
 func (a *attempt) halting() fsm.Halt {

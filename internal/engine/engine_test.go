@@ -221,8 +221,11 @@ func TestCancel(t *testing.T) {
 				w := wish(fsm.Compute)
 				r.eng.Submit(w)
 				time.Sleep(time.Second)
-				r.eng.Cancel(fsm.Caller{UID: 0})
+				r.eng.Cancel(fsm.Caller{UID: 1000, Session: "3"})
 				a := r.wait(w.ID)
+				if !strings.HasPrefix(a.Cause, "cancelled by uid 1000 (session 3)") {
+					t.Errorf("the cause is %q", a.Cause)
+				}
 				if a.Outcome != fsm.Cancelled || a.Exit != 42 || a.Final != fsm.Desktop {
 					t.Errorf("ended %s in %s, exit %d: %s\n%s", a.Outcome, a.Final, a.Exit, a.Cause, r.tape.text())
 				}

@@ -176,10 +176,9 @@ func (l *loop) drop(out fsm.Outcome, cause string) {
 }
 
 func (l *loop) cancelled(by fsm.Caller) {
-	who := byWhom(by)
-	l.drop(fsm.Cancelled, "cancelled"+who+" before it could begin")
+	l.drop(fsm.Cancelled, "cancelled"+by.By()+" before it could begin")
 	if l.running != nil {
-		l.running.cancelled(who)
+		l.running.cancelled(by)
 	}
 	l.publish()
 }

@@ -59,7 +59,7 @@ func (a *attempt) haltText(h fsm.Halt) string {
 	case fsm.HaltCancel:
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return "cancelled" + a.canceller
+		return "cancelled" + a.canceller.By()
 	case fsm.HaltSupersede:
 		return "another wish came"
 	case fsm.HaltShutdown:

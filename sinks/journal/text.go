@@ -76,10 +76,7 @@ func WishText(w fsm.Wish) string {
 	if w.Reason == fsm.ByBoot {
 		return text
 	}
-	if by := w.By.String(); by != "" {
-		text += " by " + by
-	}
-	return text
+	return text + w.By.By()
 }
 
 var wishWhats = map[fsm.Reason]string{

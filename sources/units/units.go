@@ -58,10 +58,15 @@ func New(b *bus.Bus, names, switching []string, hint func(fsm.Subject)) *Systemd
 
 func path(unit string) dbus.ObjectPath { return dbus.ObjectPath(unitPrefix + sd.PathBusEscape(unit)) }
 
-// up subscribes and holds the watched units in memory: a unit that is not
-// referenced is loaded and unloaded by each question, which makes signals.
+// up begins afresh with a new connection.
 func (s *Systemd) up(ctx context.Context) {
 	s.forget()
+	s.subscribe(ctx)
+}
+
+// subscribe asks for signals and holds the watched units in memory: a unit that is
+// not referenced is loaded and unloaded by each question, which makes signals.
+func (s *Systemd) subscribe(ctx context.Context) {
 	// An error here shows in the observation that the hint leads to.
 	_ = s.bus.Call(ctx, manager, managerFace+".Subscribe", nil)
 	for _, name := range s.names {
@@ -121,7 +126,7 @@ func (s *Systemd) renew() {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
 		defer cancel()
-		s.up(ctx)
+		s.subscribe(ctx)
 	}()
 }
 
