@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/modewatch/modewatch/sources/bus/bustest"
 )
 
 func TestCall(t *testing.T) {
@@ -56,12 +58,12 @@ func TestCallWithoutBus(t *testing.T) {
 
 func TestCallStartsNothing(t *testing.T) {
 	d := launch(t)
-	started := filepath.Join(filepath.Dir(d.socket), "started")
+	started := filepath.Join(filepath.Dir(d.Socket), "started")
 	service := "[D-BUS Service]\nName=org.modewatch.Asleep\nExec=/bin/sh -c \": >" + started + "; exit 1\"\n"
-	if err := os.WriteFile(filepath.Join(filepath.Dir(d.socket), "org.modewatch.Asleep.service"), []byte(service), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(d.Socket), "org.modewatch.Asleep.service"), []byte(service), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.must(d.stranger().BusObject().Call("org.freedesktop.DBus.ReloadConfig", 0).Err)
+	d.Must(d.Stranger().BusObject().Call("org.freedesktop.DBus.ReloadConfig", 0).Err)
 	var b Bus
 	t.Cleanup(b.Close)
 	asleep := Object{"org.modewatch.Asleep", object}
@@ -73,7 +75,7 @@ func TestCallStartsNothing(t *testing.T) {
 		t.Error("the service was started")
 	}
 	// The same call with a start does start it, or this test says nothing.
-	_ = d.stranger().Object(asleep.Dest, object).Call(face+".Echo", 0, "x").Err // it ends without a name
+	_ = d.Stranger().Object(asleep.Dest, object).Call(face+".Echo", 0, "x").Err // it ends without a name
 	if _, err := os.Stat(started); err != nil {
 		t.Errorf("the service cannot be started at all: %v", err)
 	}
@@ -110,7 +112,7 @@ func TestNoAnswer(t *testing.T) {
 		go func() { ended <- ask(context.Background()) }()
 	}
 	for range unanswered(&b) {
-		if err := within(t, ended, "the end of a call without a deadline"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) < callTimeout {
+		if err := bustest.Within(t, ended, "the end of a call without a deadline"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) < callTimeout {
 			t.Errorf("%v after %v, want %v", err, time.Since(began), callTimeout)
 		}
 	}
@@ -121,15 +123,15 @@ func TestCallComesBack(t *testing.T) {
 	d.peer()
 	var b Bus
 	t.Cleanup(b.Close)
-	d.must(b.Call(t.Context(), peer, face+".Echo", nil, "x"))
+	d.Must(b.Call(t.Context(), peer, face+".Echo", nil, "x"))
 	first := b.conn
-	d.must(b.Call(t.Context(), peer, face+".Echo", nil, "x"))
+	d.Must(b.Call(t.Context(), peer, face+".Echo", nil, "x"))
 	if b.conn != first {
 		t.Error("a new connection for each call")
 	}
-	d.stop()
-	within(t, first.Context().Done(), "the end of the connection")
-	d.start()
+	d.Stop()
+	bustest.Within(t, first.Context().Done(), "the end of the connection")
+	d.Start()
 	d.peer()
 	if err := b.Call(t.Context(), peer, face+".Echo", nil, "x"); err != nil {
 		t.Errorf("no connection to the new bus: %v", err)
@@ -140,7 +142,7 @@ func TestCloseEndsCalls(t *testing.T) {
 	d := launch(t)
 	conn := d.peer()
 	var b Bus
-	d.must(b.Call(t.Context(), peer, face+".Echo", nil, "x"))
+	d.Must(b.Call(t.Context(), peer, face+".Echo", nil, "x"))
 	ended := make(chan error, 10)
 	for _, ask := range unanswered(&b) {
 		go func() { ended <- ask(t.Context()) }()
@@ -148,7 +150,7 @@ func TestCloseEndsCalls(t *testing.T) {
 	b.Close()
 	b.Close() // a second one does nothing
 	for range unanswered(&b) {
-		if err := within(t, ended, "the end of the call"); err == nil {
+		if err := bustest.Within(t, ended, "the end of the call"); err == nil {
 			t.Error("a call that nobody answered has no error")
 		}
 	}

@@ -50,8 +50,8 @@ func TestAll(t *testing.T) {
 func TestAllOtherType(t *testing.T) {
 	d := launch(t)
 	d.peer()
-	conn := d.stranger()
-	d.must(conn.ExportMethodTable(map[string]any{"GetAll": func(string) (string, *dbus.Error) { return "no map", nil }},
+	conn := d.Stranger()
+	d.Must(conn.ExportMethodTable(map[string]any{"GetAll": func(string) (string, *dbus.Error) { return "no map", nil }},
 		object, "org.freedesktop.DBus.Properties"))
 	var b Bus
 	t.Cleanup(b.Close)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/modewatch/modewatch/sources/bus/bustest"
 )
 
 // rule matches the signal Tick of the peer.
@@ -45,33 +47,33 @@ func emit(t *testing.T, conn *dbus.Conn, member string, n int) {
 }
 
 func TestSignalsInOrder(t *testing.T) {
-	conn := launch(t).stranger()
+	conn := launch(t).Stranger()
 	var b Bus
 	ticks, up := heard(&b, rule), ups(&b)
 	run(t, &b)
-	within(t, up, "the connection")
+	bustest.Within(t, up, "the connection")
 	const many = 2000
 	for n := range many {
 		emit(t, conn, "Tock", n) // matched by no rule
 		emit(t, conn, "Tick", n)
 	}
 	for n := range many {
-		if got := within(t, ticks, "a signal"); got != n {
+		if got := bustest.Within(t, ticks, "a signal"); got != n {
 			t.Fatalf("signal %d is %d", n, got)
 		}
 	}
 }
 
 func TestEveryHandlerIsTold(t *testing.T) {
-	conn := launch(t).stranger()
+	conn := launch(t).Stranger()
 	var b Bus
 	one, two, up := heard(&b, rule), heard(&b, Match{Rule: []dbus.MatchOption{dbus.WithMatchMember("Tock")}}), ups(&b)
 	run(t, &b)
-	within(t, up, "the connection")
+	bustest.Within(t, up, "the connection")
 	emit(t, conn, "Tick", 7)
 	emit(t, conn, "Tock", 8)
 	for i, c := range []<-chan int{one, two} {
-		if a, b := within(t, c, "Tick"), within(t, c, "Tock"); a != 7 || b != -1 {
+		if a, b := bustest.Within(t, c, "Tick"), bustest.Within(t, c, "Tock"); a != 7 || b != -1 {
 			t.Errorf("handler %d was told %d and %d", i, a, b)
 		}
 	}
@@ -83,14 +85,14 @@ func TestRunComesBack(t *testing.T) {
 	ticks, up := heard(&b, rule), ups(&b)
 	run(t, &b) // before there is a bus
 	for n := range 3 {
-		d.start()
-		within(t, up, "the connection")
-		emit(t, d.stranger(), "Tick", n)
-		if got := within(t, ticks, "the signal"); got != n {
+		d.Start()
+		bustest.Within(t, up, "the connection")
+		emit(t, d.Stranger(), "Tick", n)
+		if got := bustest.Within(t, ticks, "the signal"); got != n {
 			t.Fatalf("the signal is %d, want %d", got, n)
 		}
-		d.stop()
-		if got := within(t, ticks, "the end of the connection"); got != -2 {
+		d.Stop()
+		if got := bustest.Within(t, ticks, "the end of the connection"); got != -2 {
 			t.Fatalf("told %d of the end", got)
 		}
 	}
@@ -121,13 +123,13 @@ func refuse(t *testing.T, socket string) (tries <-chan time.Time, end func()) {
 
 func TestPauseGrowsUntilThereIsABus(t *testing.T) {
 	d := place(t)
-	tries, end := refuse(t, d.socket)
+	tries, end := refuse(t, d.Socket)
 	var b Bus
 	signals, up := heard(&b), ups(&b)
 	run(t, &b)
-	last, pause := within(t, tries, "the first try"), pauseFirst
+	last, pause := bustest.Within(t, tries, "the first try"), pauseFirst
 	for range 3 {
-		at := within(t, tries, "the next try")
+		at := bustest.Within(t, tries, "the next try")
 		// The times are taken by the listener, hence the little less.
 		if gap := at.Sub(last); gap < pause-pause/4 {
 			t.Errorf("tried again after %v, want %v", gap, pause)
@@ -135,13 +137,13 @@ func TestPauseGrowsUntilThereIsABus(t *testing.T) {
 		last, pause = at, 2*pause
 	}
 	end()
-	d.start()
-	within(t, up, "the connection")
-	d.stop()
-	within(t, signals, "the end of the connection")
+	d.Start()
+	bustest.Within(t, up, "the connection")
+	d.Stop()
+	bustest.Within(t, signals, "the end of the connection")
 	gone := time.Now()
-	tries, _ = refuse(t, d.socket)
-	if after := within(t, tries, "a try after the bus has gone").Sub(gone); after >= pause {
+	tries, _ = refuse(t, d.Socket)
+	if after := bustest.Within(t, tries, "a try after the bus has gone").Sub(gone); after >= pause {
 		t.Errorf("tried only after %v, want %v", after, pauseFirst)
 	}
 }
@@ -153,8 +155,8 @@ func TestRunEnds(t *testing.T) {
 			var b Bus
 			up := ups(&b)
 			end := run(t, &b)
-			if d.cmd != nil {
-				within(t, up, "the connection")
+			if d.Runs() {
+				bustest.Within(t, up, "the connection")
 			}
 			if err := end(); err != nil || b.conn != nil {
 				t.Errorf("Run returned %v, the connection is %v", err, b.conn)

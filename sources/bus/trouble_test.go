@@ -5,23 +5,25 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"github.com/modewatch/modewatch/sources/bus/bustest"
 )
 
 // A bus that accepts and says nothing costs a call its time-out, and hangs nobody.
 func TestSilenceAtConnect(t *testing.T) {
 	d := place(t)
-	l, err := net.Listen("unix", d.socket)
-	d.must(err)
+	l, err := net.Listen("unix", d.Socket)
+	d.Must(err)
 	t.Cleanup(func() { l.Close() })
 	var b Bus
 	failed := make(chan error, 1)
 	go func() { failed <- b.Call(context.Background(), peer, face+".Echo", nil, "x") }()
-	if within(t, failed, "the end of the call") == nil {
+	if bustest.Within(t, failed, "the end of the call") == nil {
 		t.Error("a bus that says nothing has answered")
 	}
 	closed := make(chan bool, 1)
 	go func() { b.Close(); closed <- true }()
-	within(t, closed, "Close")
+	bustest.Within(t, closed, "Close")
 	alone(t)
 }
 
@@ -35,21 +37,21 @@ func TestTheBusGoesWhileWeComeUp(t *testing.T) {
 	up := make(chan bool, 100)
 	b.OnUp(func(ctx context.Context) {
 		once.Do(func() {
-			d.stop()
-			d.start()
-			for b.Call(ctx, peer, face+".Nobody", nil) == nil {
+			d.Stop()
+			d.Start()
+			if b.Call(ctx, peer, face+".Nobody", nil) == nil {
 				t.Error("nobody has answered")
 			}
 		})
 		up <- true
 	})
 	run(t, &b)
-	within(t, up, "the first connection")
-	within(t, up, "the second connection")
-	conn := d.stranger()
+	bustest.Within(t, up, "the first connection")
+	bustest.Within(t, up, "the second connection")
+	conn := d.Stranger()
 	emit(t, conn, "Tick", 7)
 	for {
-		if n := within(t, ticks, "a signal"); n == 7 {
+		if n := bustest.Within(t, ticks, "a signal"); n == 7 {
 			return
 		}
 	}

@@ -52,20 +52,18 @@ func newFake(t *testing.T, units ...unit) *fake {
 		errs: map[string]string{}, mute: map[string]bool{}, asked: map[string]int{}}
 }
 
-func (f *fake) export(d *daemon, conn *dbus.Conn) {
-	d.t.Helper()
+func (f *fake) export(d daemon, conn *dbus.Conn) {
 	f.conn = conn
-	d.must(conn.ExportMethodTable(map[string]any{
+	d.Must(conn.ExportMethodTable(map[string]any{
 		"ListUnitsByNames": f.byNames, "ListUnitsByPatterns": f.byPatterns, "ListUnitsFiltered": f.filtered,
 		"ListJobs": f.listJobs, "Subscribe": f.subscribe, "RefUnit": f.ref}, manager.Path, managerFace))
-	d.must(conn.ExportSubtreeMethodTable(map[string]any{"Get": f.get, "GetAll": f.getAll}, manager.Path, properties))
+	d.Must(conn.ExportSubtreeMethodTable(map[string]any{"Get": f.get, "GetAll": f.getAll}, manager.Path, properties))
 	f.appear(d)
 }
 
-func (f *fake) appear(d *daemon) {
-	d.t.Helper()
+func (f *fake) appear(d daemon) {
 	_, err := f.conn.RequestName(dest, dbus.NameFlagDoNotQueue)
-	d.must(err)
+	d.Must(err)
 }
 
 // set changes the fake while it runs.

@@ -6,12 +6,13 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/bus/bustest"
 )
 
 // hinted fails unless the next hint is about this.
 func hinted(t *testing.T, hints <-chan fsm.Subject, what string, want fsm.Subject) {
 	t.Helper()
-	if got := within(t, hints, what); got != want {
+	if got := bustest.Within(t, hints, what); got != want {
 		t.Fatalf("%s: the hint is about %b, want %b", what, got, want)
 	}
 }
@@ -44,7 +45,7 @@ func (f *fake) changed(unit, face string, p map[string]any) {
 func (f *fake) calls(want ...string) {
 	f.t.Helper()
 	for _, w := range want {
-		if got := within(f.t, f.called, w); got != w {
+		if got := bustest.Within(f.t, f.called, w); got != w {
 			f.t.Fatalf("called %q, want %q", got, w)
 		}
 	}
