@@ -367,7 +367,7 @@ func TestAUserWhoCameAfterTheDeathStays(t *testing.T) {
 // under way is only told.
 func TestACrashOfTheHostInMidAttempt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, setup{files: slow, enable: []string{"slow.service"}})
+	d := newDesk(t, setup{files: inSystem(map[string]string{"slow.service": lingers(6)}), enable: []string{"slow.service"}})
 	d.rests(fsm.AtDesktop)
 	d.want(0, "request", "compute", "--detach")
 	d.doing(fsm.Isolate)
@@ -396,7 +396,7 @@ func TestDeathOfASingleAttempt(t *testing.T) {
 	} {
 		t.Run("then "+string(next), func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t, setup{noDaemon: true, files: slow, enable: []string{"slow.service"}})
+			d := newDesk(t, setup{noDaemon: true, files: inSystem(map[string]string{"slow.service": lingers(6)}), enable: []string{"slow.service"}})
 			d.want(0, "request", "desktop")
 			before := len(d.recorded(""))
 			d.want(0, "request", "compute", "--detach")

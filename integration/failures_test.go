@@ -53,11 +53,11 @@ var failures = []failure{
 		at: fsm.EndSession, midway: func(d *desk) { d.Must(d.t, "systemctl", "start", "miner.service") },
 		out: fsm.Recovered, exit: 44, fails: fsm.AwaitRelease, cause: "miner.service", ends: fsm.Desktop},
 	{name: "a stray unit hangs in stopping", setup: setup{edit: []string{`isolate = "20s"`, `isolate = "2s"`, `allow = [`, `allow = ["stray.service", `}, files: inSystem(map[string]string{
-		"stray.service": strings.Replace(lingers, "TimeoutStopSec=3", "TimeoutStopSec=60", 1)})},
+		"stray.service": lingers(60)})},
 		ready: func(d *desk) { d.Must(d.t, "systemctl", "start", "stray.service") },
 		out:   fsm.Recovered, exit: 44, fails: fsm.Isolate, cause: "stray.service", ends: fsm.Desktop},
 	{name: "a unit of the desktop hangs in stopping", setup: setup{edit: []string{`isolate = "20s"`, `isolate = "2s"`}, enable: []string{"lingers.service"}, files: inSystem(map[string]string{
-		"lingers.service": strings.Replace(lingers, "TimeoutStopSec=3", "TimeoutStopSec=7", 1)})},
+		"lingers.service": lingers(7)})},
 		// The desktop wants it back, and has to wait for its end as well.
 		out: fsm.Degraded, exit: 41, fails: fsm.Isolate, cause: "lingers.service", after: func(d *desk, _ fsm.Attempt) {
 			d.rests(fsm.AtDesktop)

@@ -144,7 +144,7 @@ func TestASessionThatComesBackMidway(t *testing.T) {
 func TestTheGPUIsTakenBeforeTheServerStarts(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, setup{enable: []string{"lingers.service"}, files: inSystem(map[string]string{
-		"lingers.service": lingers, "miner.service": holder("/dev/dri/card0")})})
+		"lingers.service": lingers(3), "miner.service": holder("/dev/dri/card0")})})
 	d.rests(fsm.AtDesktop)
 	end := d.asked(fsm.Compute)
 	d.doing(fsm.Isolate)

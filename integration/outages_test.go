@@ -16,7 +16,7 @@ func TestTheManagerIsExecutedAgainMidway(t *testing.T) {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t, setup{sway: lab.Sway{Stubborn: true}, enable: []string{"lingers.service"}, files: inSystem(map[string]string{
-				"mode-prepare-compute.service": waitingHook, "lingers.service": lingers})})
+				"mode-prepare-compute.service": waitingHook, "lingers.service": lingers(3)})})
 			d.rests(fsm.AtDesktop)
 			end := d.asked(fsm.Compute)
 			d.doing(fsm.Run)
@@ -87,7 +87,7 @@ func TestTheBusDiesMidway(t *testing.T) {
 				t.Parallel()
 				// (A logind is only restarted once no session's scope is stopping.)
 				d := newDesk(t, setup{edit: []string{`isolate = "20s"`, `isolate = "6s"`}, sway: lab.Sway{Stubborn: at == fsm.EndSession}, enable: []string{"lingers.service"}, files: inSystem(map[string]string{
-					"mode-prepare-compute.service": waitingHook, "lingers.service": lingers})})
+					"mode-prepare-compute.service": waitingHook, "lingers.service": lingers(3)})})
 				d.rests(fsm.AtDesktop)
 				end := d.asked(fsm.Compute)
 				d.doing(fsm.Run)

@@ -21,7 +21,7 @@ func TestWhatItListensToIsRestarted(t *testing.T) {
 		"systemctl restart systemd-logind.service",
 		"systemctl kill --signal=KILL dbus.service; until busctl status >/dev/null 2>&1; do sleep 0.05; done; systemctl restart systemd-logind.service",
 	} {
-		before := len(d.recorded(""))
+		before, edges := len(d.recorded("")), len(d.edges())
 		d.Must(t, "sh", "-c", restart)
 		d.notices(restart)
 		if now := d.pid("modewatch.service"); now != pid {
@@ -29,6 +29,9 @@ func TestWhatItListensToIsRestarted(t *testing.T) {
 		}
 		if n := len(d.recorded("")) - before; n != 0 {
 			t.Errorf("after %q there were %d attempts\n%s", restart, n, d.story())
+		}
+		if walked := d.edges()[edges:]; len(walked) != 2 { // to the marker's mode and back
+			t.Errorf("after %q it walked %q\n%s", restart, walked, d.story())
 		}
 	}
 	d.want(0, "request", "compute")

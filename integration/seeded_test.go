@@ -2,7 +2,6 @@ package integration
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -126,23 +125,13 @@ func (d *desk) isolates(m fsm.Mode) map[string]string {
 // started again.
 func (d *desk) up() map[string]string {
 	d.t.Helper()
+	list := d.Must(d.t, "sh", "-c", "systemctl list-units --plain --no-legend --state=active,reloading,activating,deactivating | awk '{print $1}'")
+	shown, err := d.ShowAll(d.t.Context(), strings.Fields(list), "Id", "ActiveState", "InvocationID")
+	d.must(err)
 	out := map[string]string{}
-	text := d.Must(d.t, "sh", "-c", "systemctl show --property=Id,ActiveState,InvocationID -- $(systemctl list-units --plain --no-legend --state=active,reloading,activating,deactivating | awk '{print $1}')")
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		var id, state, life string
-		for line := range strings.Lines(block) {
-			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-			switch name {
-			case "Id":
-				id = value
-			case "ActiveState":
-				state = value
-			case "InvocationID":
-				life = value
-			}
-		}
-		if state != "inactive" && state != "failed" {
-			out[id] = fmt.Sprint("up since ", life)
+	for _, u := range shown {
+		if state := u["ActiveState"]; state != "inactive" && state != "failed" {
+			out[u["Id"]] = "up since " + u["InvocationID"]
 		}
 	}
 	return out

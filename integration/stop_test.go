@@ -8,18 +8,14 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// slow takes seconds to stop when desktop is left.
-var slow = map[string]string{"/etc/systemd/system/slow.service": "[Service]\nExecStart=/bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"\n" +
-	"TimeoutStopSec=6\n[Install]\nWantedBy=graphical.target\n"}
-
 // An ordinary stop in mid-attempt walks back what can be walked back (section 4).
 func TestAStopInMidAttempt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, setup{files: map[string]string{
-		"/etc/systemd/system/mode-prepare-compute.service": "[Service]\nType=oneshot\nExecStart=sleep 5\n"}})
+	d := newDesk(t, setup{files: inSystem(map[string]string{
+		"mode-prepare-compute.service": "[Service]\nType=oneshot\nExecStart=sleep 5\n"})})
 	d.rests(fsm.AtDesktop)
 	d.echo(fsm.Compute)
-	d.eventually("the hook to run", func() bool { a := d.snapshot().Attempt; return a != nil && a.Op.Verb == fsm.Run })
+	d.doing(fsm.Run)
 	began := time.Now()
 	d.Must(t, "systemctl", "stop", "modewatch.service")
 	if took := time.Since(began); took > 20*time.Second {

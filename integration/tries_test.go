@@ -176,9 +176,11 @@ func inSystem(files map[string]string) map[string]string {
 
 // lingers is a unit of the desktop that takes seconds to stop, and so keeps an
 // isolate waiting.
-const lingers = `[Service]
+func lingers(seconds int) string {
+	return fmt.Sprintf(`[Service]
 ExecStart=/bin/sh -c "trap '' TERM; while :; do sleep 0.2; done"
-TimeoutStopSec=3
+TimeoutStopSec=%d
 [Install]
 WantedBy=graphical.target
-`
+`, seconds)
+}

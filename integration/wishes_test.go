@@ -102,12 +102,7 @@ func TestTheJournalTellsEachEdgeOnce(t *testing.T) {
 func TestStateAnswersWhileAStepHangs(t *testing.T) {
 	t.Parallel()
 	// A unit that takes seconds to stop keeps the isolate waiting.
-	d := newDesk(t, setup{files: map[string]string{"/etc/systemd/system/slow.service": `[Service]
-ExecStart=/bin/sh -c "trap '' TERM; while :; do sleep 1; done"
-TimeoutStopSec=8
-[Install]
-WantedBy=graphical.target
-`}, enable: []string{"slow.service"}})
+	d := newDesk(t, setup{files: inSystem(map[string]string{"slow.service": lingers(8)}), enable: []string{"slow.service"}})
 	d.rests(fsm.AtDesktop)
 	d.want(0, "request", "compute", "--detach")
 	d.eventually("the isolate to hang", func() bool {

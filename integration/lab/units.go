@@ -42,6 +42,16 @@ func (m *Machine) Show(ctx context.Context, unit string, properties ...string) m
 	return parseProperties(r.Stdout)
 }
 
+// ShowAll returns the named properties of each of several units.
+func (m *Machine) ShowAll(ctx context.Context, units []string, properties ...string) ([]map[string]string, error) {
+	args := append([]string{"systemctl", "show", "--property=" + strings.Join(properties, ","), "--"}, units...)
+	r, err := m.Run(ctx, args...)
+	if err == nil && r.Code != 0 {
+		err = fmt.Errorf("cannot show the units: %s", r.Stderr)
+	}
+	return parseBlocks(r.Stdout), err
+}
+
 // Active says whether a unit's ActiveState is active.
 func (m *Machine) Active(ctx context.Context, unit string) bool {
 	return m.Show(ctx, unit, "ActiveState")["ActiveState"] == "active"
@@ -74,8 +84,7 @@ func (m *Machine) Sessions(ctx context.Context) ([]Session, error) {
 
 func parseSessions(text string) ([]Session, error) {
 	var sessions []Session
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		p := parseProperties(block)
+	for _, p := range parseBlocks(text) {
 		if p["Id"] == "" || strings.HasPrefix(p["Class"], "manager") {
 			continue
 		}
@@ -94,6 +103,15 @@ func parseSessions(text string) ([]Session, error) {
 		})
 	}
 	return sessions, nil
+}
+
+// parseBlocks parses the properties of several objects, between which is a line
+// without text.
+func parseBlocks(text string) (out []map[string]string) {
+	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		out = append(out, parseProperties(block))
+	}
+	return out
 }
 
 func parseProperties(text string) map[string]string {
