@@ -150,6 +150,22 @@ func TestAWalkBackThatIsRefused(t *testing.T) {
 	})
 }
 
+// A session that is closing already holds no walk back up.
+func TestAClosingSessionIsNoNewcomer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		intent, host := caught(t, fsm.Compute, fsm.Desktop, fsm.Isolate)
+		time.Sleep(time.Second)
+		host.Change(func(_ *fsm.Facts, l *fsm.Logins, _ map[string]fsm.Unit) {
+			l.Sessions = append(l.Sessions, fsm.Session{ID: "9", User: "bob", UID: 1001, Class: "user", Type: "tty", State: "closing", Since: time.Now()})
+		})
+		r := start(t, host, func(o *Options) { o.Wish, o.Intent = &fsm.Wish{ID: "w", Mode: fsm.Desktop}, intent })
+		time.Sleep(time.Minute)
+		if len(host.Done()) == 0 || strings.Contains(r.tape.text(), "nothing is taken back") {
+			t.Errorf("the host did %v\n%s", host.Done(), r.tape.text())
+		}
+	})
+}
+
 func TestABootInAShutdownChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := sim.New(policy())
