@@ -135,6 +135,7 @@ func (l *watch) lookAll(ctx context.Context) {
 
 func (l *watch) look() {
 	f := l.Store.look()
+	l.timer.Stop() // what it waited for was seen just now
 	if f.again > 0 {
 		l.timer.Reset(f.again)
 	}
