@@ -1,7 +1,7 @@
 package integration
 
 import (
-	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -89,22 +89,12 @@ func TestThePredictedStopSetIsTheRealOne(t *testing.T) {
 // right before, and returns the told origins by unit.
 func (d *desk) isolates(m fsm.Mode) map[string]string {
 	d.t.Helper()
-	var doc struct {
-		StopSet fsm.StopSet `json:"stop_set"`
-	}
-	r := d.mode("dry-run", string(m), "--json") // its exit tells of guards, which refuse here
-	if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil {
-		d.t.Fatalf("%v: %s%s", err, r.Stdout, r.Stderr)
-	}
+	origins := d.foretold(m)
 	before := d.up()
 	d.Must(d.t, "systemctl", "isolate", string(m)+".target")
 	d.eventually("the end of all jobs", func() bool { return strings.TrimSpace(d.Must(d.t, "systemctl", "list-jobs", "--no-legend")) == "" })
 	after := d.up()
-	origins, told, real := map[string]string{}, []string{}, []string{}
-	for _, u := range doc.StopSet.Stops {
-		origins[u.Name] = u.Origin
-		told = append(told, u.Name)
-	}
+	told, real := slices.Sorted(maps.Keys(origins)), []string{}
 	for unit, life := range before {
 		// The scope of alice's session is not stopped: it has lost its leader, a
 		// process of the service that has logged her in.
@@ -112,10 +102,9 @@ func (d *desk) isolates(m fsm.Mode) map[string]string {
 			real = append(real, unit)
 		}
 	}
-	slices.Sort(told)
 	slices.Sort(real)
 	if len(told) < 3 || !slices.Equal(told, real) {
-		d.t.Errorf("isolating %s stopped, and nobody had told: %v\ntold, and not stopped: %v\ntold: %v", doc.StopSet.Target,
+		d.t.Errorf("isolating for %s stopped, and nobody had told: %v\ntold, and not stopped: %v\ntold: %v", m,
 			only(real, func(u string) bool { return !slices.Contains(told, u) }), only(told, func(u string) bool { return !slices.Contains(real, u) }), told)
 	}
 	return origins

@@ -201,7 +201,7 @@ func (f *fake) getAll(m dbus.Message, _ string) (map[string]dbus.Variant, *dbus.
 	if err := f.ask("GetAll"); err != nil || !ok {
 		return nil, cmp.Or(err, gone)
 	}
-	all := map[string]dbus.Variant{"Id": dbus.MakeVariant(u.name)}
+	all := map[string]dbus.Variant{"Id": dbus.MakeVariant(u.name), "LoadState": dbus.MakeVariant("loaded")}
 	for name, value := range u.props {
 		all[name] = dbus.MakeVariant(value)
 	}

@@ -3,6 +3,7 @@ package units
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,15 +16,23 @@ import (
 
 // An isolate starts the target with all that it pulls in, and stops every other
 // unit that is up, unless the unit says IgnoreOnIsolate or is triggered by one
-// that stays. What conflicts with the started ones is stopped as well, and with
-// each stopped unit what is bound to it. (systemd 257, compared with real
-// isolates by the integration tests.)
+// that is started or says so. What conflicts with the started ones is stopped as
+// well, with each stopped unit what is bound to it, and then what nothing needs
+// any more and says StopWhenUnneeded. A unit that cannot be loaded, or requires one
+// that cannot, is not started, nor what it alone pulls in. (systemd 257, compared
+// with real isolates by the integration tests.)
 
 // pulls are the dependencies that a start job takes along.
 var pulls = []string{"Requires", "Wants", "BindsTo", "Requisite", "Upholds"}
 
+// musts are those without which it fails.
+var musts = []string{"Requires", "BindsTo", "Requisite"}
+
 // falls are the dependencies by which a stop job takes others along.
-var falls = []string{"RequiredBy", "BoundBy", "ConsistsOf", "PropagatesStopTo"}
+var falls = []string{"RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo"}
+
+// needs are the dependencies that keep a unit that says StopWhenUnneeded.
+var needs = []string{"RequiredBy", "RequisiteOf", "BoundBy", "WantedBy", "UpheldBy"}
 
 // upStates are the states of a unit that an isolate stops.
 var upStates = []string{"active", "reloading", "refreshing", "activating", "deactivating", "maintenance"}
@@ -35,7 +44,9 @@ var links = slices.Concat(pulls, falls, []string{"Conflicts", "ConflictedBy", "T
 type node struct {
 	name      string
 	links     map[string][]string
+	loaded    bool
 	spared    bool // IgnoreOnIsolate
+	thrifty   bool // StopWhenUnneeded
 	transient bool
 	enabled   bool
 	held      bool // masked by the controller, which then stops it by itself
@@ -44,7 +55,8 @@ type node struct {
 // nodeOf picks what matters from all properties of a unit: they are many, and a
 // node is kept.
 func nodeOf(p map[string]dbus.Variant) node {
-	n := node{name: bus.Str(p, "Id"), spared: bus.Bool(p, "IgnoreOnIsolate"), transient: bus.Bool(p, "Transient"),
+	n := node{name: bus.Str(p, "Id"), loaded: bus.Str(p, "LoadState") == "loaded", spared: bus.Bool(p, "IgnoreOnIsolate"),
+		thrifty: bus.Bool(p, "StopWhenUnneeded"), transient: bus.Bool(p, "Transient"),
 		enabled: strings.HasPrefix(bus.Str(p, "UnitFileState"), "enabled"), held: strings.HasPrefix(bus.Str(p, "FragmentPath"), maskDir),
 		links: map[string][]string{}}
 	for _, name := range links {
@@ -108,27 +120,21 @@ type graph struct {
 }
 
 func (g *graph) isolate(ctx context.Context, target string) (fsm.StopSet, error) {
-	kept, err := g.closure(ctx, []string{target}, pulls, nil)
+	kept, err := g.starts(ctx, target)
 	if err != nil {
 		return fsm.StopSet{}, err
 	}
-	var names []string
-	for name := range g.up {
-		names = append(names, name)
-	}
-	if err := g.load(ctx, names); err != nil {
+	if err := g.loadUp(ctx); err != nil {
 		return fsm.StopSet{}, err
 	}
-	var first []string
-	for name := range g.up {
-		if !kept[name] && g.falls(name, kept) || g.conflicts(name, kept) {
-			first = append(first, name)
+	gone := map[string]bool{}
+	for next := g.first(kept); len(next) > 0; next = g.unneeded(kept, gone) {
+		// What a stopped unit takes along goes too, even if the target wants it.
+		taken, err := g.closure(ctx, next, falls, func(name string) bool { _, up := g.up[name]; return up })
+		if err != nil {
+			return fsm.StopSet{}, err
 		}
-	}
-	// What a stopped unit takes along goes too, unless the target holds it.
-	gone, err := g.closure(ctx, first, falls, func(name string) bool { _, up := g.up[name]; return up && !kept[name] })
-	if err != nil {
-		return fsm.StopSet{}, err
+		maps.Copy(gone, taken)
 	}
 	set := fsm.StopSet{Target: target}
 	for name := range gone {
@@ -140,13 +146,24 @@ func (g *graph) isolate(ctx context.Context, target string) (fsm.StopSet, error)
 	return set, nil
 }
 
+// first are the units that the isolate stops by itself.
+func (g *graph) first(kept map[string]bool) []string {
+	var out []string
+	for name := range g.up {
+		if !kept[name] && g.falls(name, kept) || g.conflicts(name, kept) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // falls tells whether the isolate itself stops a unit that is up.
 func (g *graph) falls(name string, kept map[string]bool) bool {
 	n := g.nodes[name]
 	if n.name == "" || n.spared {
 		return false
 	}
-	return !slices.ContainsFunc(n.links["TriggeredBy"], func(by string) bool { return kept[by] })
+	return !slices.ContainsFunc(n.links["TriggeredBy"], func(by string) bool { return kept[by] || g.nodes[by].spared })
 }
 
 // conflicts tells whether a unit that starts, or is kept, excludes this one.

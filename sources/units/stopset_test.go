@@ -58,8 +58,24 @@ func TestStopSet(t *testing.T) {
 				{name: "b.service", props: props{"IgnoreOnIsolate": true, "Conflicts": names("goal.target")}}},
 			map[string]string{"a.service": "hand", "b.service": "hand"}},
 		{"conflicts with what is not in it", nil, []unit{{name: "a.service", props: props{"IgnoreOnIsolate": true, "Conflicts": names("x.service")}}}, nil},
-		{"held by the target, bound to what goes", props{"Wants": names("a.service")},
-			[]unit{{name: "a.service"}, {name: "b.service", props: props{"BoundBy": names("a.service")}}}, map[string]string{"b.service": "dependency"}},
+		{"wanted by the target, part of what goes", props{"Wants": names("a.service")},
+			[]unit{{name: "a.service"}, {name: "b.service", props: props{"ConsistsOf": names("a.service")}}}, map[string]string{"a.service": "hand", "b.service": "hand"}},
+		{"triggered by what is spared", nil, []unit{{name: "a.path", props: props{"IgnoreOnIsolate": true}},
+			{name: "a.service", props: props{"TriggeredBy": names("a.path")}}}, nil},
+		{"pulled in by what cannot be loaded", props{"Wants": names("bad.service")},
+			[]unit{down(unit{name: "bad.service", props: props{"LoadState": "bad-setting", "Wants": names("a.service")}}), {name: "a.service"}}, map[string]string{"a.service": "hand"}},
+		{"requires what is masked", props{"Wants": names("a.service")}, []unit{{name: "a.service", props: props{"Requires": names("b.service")}},
+			{name: "b.service", props: props{"LoadState": "masked"}}}, map[string]string{"a.service": "hand", "b.service": "hand"}},
+		{"wanted by what is only looked at", props{"Requisite": names("a.service")},
+			[]unit{{name: "a.service", props: props{"Wants": names("b.service")}}, {name: "b.service"}}, map[string]string{"b.service": "hand"}},
+		{"looked at, and wanted as well", props{"Requisite": names("a.service"), "Wants": names("c.service")},
+			[]unit{{name: "a.service", props: props{"Wants": names("b.service")}}, {name: "b.service"}, {name: "c.service", props: props{"Wants": names("a.service")}}}, nil},
+		{"not needed any more, in turn", nil, []unit{{name: "a.service"},
+			{name: "b.service", props: props{"IgnoreOnIsolate": true, "StopWhenUnneeded": true, "WantedBy": names("a.service")}},
+			{name: "c.service", props: props{"IgnoreOnIsolate": true, "StopWhenUnneeded": true, "RequiredBy": names("b.service")}}},
+			map[string]string{"a.service": "hand", "b.service": "dependency", "c.service": "dependency"}},
+		{"still needed", nil, []unit{{name: "a.service", props: props{"IgnoreOnIsolate": true}},
+			{name: "b.service", props: props{"IgnoreOnIsolate": true, "StopWhenUnneeded": true, "WantedBy": names("a.service")}}}, nil},
 		{"what falls with it is down", nil, []unit{{name: "a.service", props: props{"BoundBy": names("b.service")}}, down(unit{name: "b.service"})},
 			map[string]string{"a.service": "hand"}},
 	} {
@@ -85,7 +101,7 @@ func TestEachPullHolds(t *testing.T) {
 }
 
 func TestEachFallTakesAlong(t *testing.T) {
-	for kind, takes := range map[string]bool{"RequiredBy": true, "BoundBy": true, "ConsistsOf": true, "PropagatesStopTo": true,
+	for kind, takes := range map[string]bool{"RequiredBy": true, "RequisiteOf": true, "BoundBy": true, "ConsistsOf": true, "PropagatesStopTo": true,
 		"WantedBy": false, "UpheldBy": false, "Before": false, "Triggers": false} {
 		t.Run(kind, func(t *testing.T) {
 			spared := props{"IgnoreOnIsolate": true, kind: names("c.service")}
