@@ -99,6 +99,21 @@ func TestAnUnreadableHostBlocks(t *testing.T) {
 	})
 }
 
+// Each cause that keeps the host unreadable is told when it comes, once: the first
+// one, a bus that ends, may well not be the one that lasts.
+func TestEachCauseOfAnUnreadableHostIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sim.Desk(policy()), nil)
+		for i, cause := range []string{"broken: no bus", "broken: nobody owns login1"} {
+			breakLogins(r.host, cause)
+			time.Sleep(10 * time.Minute) // of the test's own clock: the looks in between
+			if n := strings.Count(r.tape.text(), "note "+fsm.NoteUnreadable); n != i+1 {
+				t.Errorf("%d causes are told in %d notes\n%s", i+1, n, r.tape.text())
+			}
+		}
+	})
+}
+
 // Every step of every plan is made to go wrong in every way, once.
 func TestEachStepOfEachPlanFails(t *testing.T) {
 	kinds := []sim.FaultKind{sim.Fails, sim.Hangs, sim.LiesDone, sim.LiesFailed, sim.ComesBack, sim.KeepsHolder}

@@ -24,14 +24,14 @@ type loop struct {
 	looking bool // an observation at rest is under way
 	stale   bool // it began before an attempt did
 	relook  backoff
-	told    map[string]bool // causes told once
+	told    map[string]string // the cause told last, by what it is the cause of
 }
 
 // Run owns the machine until ctx ends; it then winds a running attempt down
 // and returns nil (design.md section 4).
 func (e *Engine) Run(ctx context.Context) error {
 	l := &loop{Engine: e, ctx: ctx, machine: fsm.NewMachine(), snap: e.Snapshot(), booting: true,
-		intent: e.opt.Intent, relook: newBackoff(), told: map[string]bool{}}
+		intent: e.opt.Intent, relook: newBackoff(), told: map[string]string{}}
 	l.snap.Wish, l.snap.Last = e.opt.Wish, e.opt.Last
 	l.snap.Since = time.Now()
 	defer close(e.stopped)
@@ -288,10 +288,10 @@ func (l *loop) note(what, text string, w *fsm.Wish) {
 	l.record(fsm.Note{What: what, Text: text, At: time.Now(), Wish: w})
 }
 
-// once notes a cause that was not told since the last wish.
+// once notes a cause that is another than the one told last since the last wish.
 func (l *loop) once(key, what, text string, w *fsm.Wish) {
-	if !l.told[key] {
-		l.told[key] = true
+	if l.told[key] != text {
+		l.told[key] = text
 		l.note(what, text, w)
 	}
 }
