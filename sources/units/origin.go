@@ -1,0 +1,73 @@
+package units
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/bus"
+)
+
+const busNameTimeout = time.Second
+
+// describe says how a unit came to run, for a person to judge by.
+func (g *graph) describe(name string) fsm.StopUnit {
+	return fsm.StopUnit{Name: name, Description: g.up[name].Description, Origin: g.origin(name, g.nodes[name])}
+}
+
+func (g *graph) origin(name string, n node) string {
+	for _, by := range n.links["TriggeredBy"] {
+		for suffix, origin := range map[string]string{".timer": "timer", ".socket": "socket", ".path": "path"} {
+			if strings.HasSuffix(by, suffix) {
+				return origin
+			}
+		}
+	}
+	switch {
+	case n.transient:
+		return "transient"
+	case !strings.HasSuffix(name, ".service"):
+		return "dependency"
+	case n.enabled:
+		return "enabled"
+	case n.held, g.wanted(n):
+		return "dependency"
+	case g.onBus(name):
+		return "bus"
+	}
+	return "hand"
+}
+
+// wanted tells whether something that is up pulls the unit in.
+func (g *graph) wanted(n node) bool {
+	for _, by := range []string{"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"} {
+		for _, other := range n.links[by] {
+			if _, up := g.up[other]; up {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// onBus tells whether the bus starts the unit when somebody calls its name. Only
+// a reload changes that.
+func (g *graph) onBus(name string) bool {
+	g.s.mu.Lock()
+	on, known := g.cache.onBus[name]
+	g.s.mu.Unlock()
+	if known {
+		return on
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), busNameTimeout)
+	defer cancel()
+	var busName string
+	if err := g.s.bus.Get(ctx, bus.Object{Dest: dest, Path: path(name)}, dest+".Service", "BusName", &busName); err != nil {
+		return false
+	}
+	g.s.mu.Lock()
+	defer g.s.mu.Unlock()
+	g.cache.onBus[name] = busName != ""
+	return busName != ""
+}
