@@ -263,10 +263,11 @@ func (a *attempt) unsettled(halt fsm.Halt, undone bool) bool {
 	return false
 }
 
-// tell publishes what is under way; within is the bound of the wait, if any.
+// tell publishes what is under way, if it is news; within is the bound of the wait,
+// if any.
 func (a *attempt) tell(doing string, op fsm.Op, await string, within time.Duration) {
 	now := time.Now()
-	r := &a.running
+	r := a.running
 	if r.Doing != doing || r.Op != op || r.Since.IsZero() {
 		r.Since, r.Until = now, time.Time{}
 		if within > 0 {
@@ -274,10 +275,13 @@ func (a *attempt) tell(doing string, op fsm.Op, await string, within time.Durati
 		}
 	}
 	r.Doing, r.Op, r.Await, r.Step, r.Phase = doing, op, await, a.step, a.phase()
-	a.report(nil)
+	if r != a.running {
+		a.running = r
+		a.send(progressed{running: &r})
+	}
 }
 
-func (a *attempt) report(r fsm.Record) { a.send(progressed{running: a.running, record: r}) }
+func (a *attempt) report(r fsm.Record) { a.send(progressed{record: r}) }
 
 // looking adds the time until the returned function is called to the record.
 func (a *attempt) looking() func() {

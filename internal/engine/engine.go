@@ -107,7 +107,7 @@ type (
 		facts fsm.Facts
 	}
 	progressed struct {
-		running fsm.Running
+		running *fsm.Running
 		record  fsm.Record
 	}
 	ended struct {

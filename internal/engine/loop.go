@@ -195,13 +195,15 @@ func (l *loop) begun(m begun) {
 
 func (l *loop) restsIn(m fsm.Mode) bool { return l.machine.State() == fsm.Resting(m) }
 
+// progressed takes what an attempt tells on its way: a record, or what is under way.
 func (l *loop) progressed(m progressed) {
 	if m.record != nil {
 		l.record(m.record)
 	}
-	r := m.running
-	l.snap.Attempt = &r
-	l.publish()
+	if m.running != nil {
+		l.snap.Attempt = m.running
+		l.publish()
+	}
 }
 
 // ended walks the edges of an attempt's outcome, records it, and follows the
