@@ -56,9 +56,9 @@ func Stopping() error { return systemd.tell(daemon.SdNotifyStopping) }
 func Status(s fsm.Snapshot) error { return systemd.status(Text(s)) }
 
 // Alive is the watchdog's ping. Only the engine's loop may call it: a ping from
-// anywhere else would say nothing. One that fails is not told: there is nobody
-// to hear of it but systemd, which then misses the ping.
-func Alive() { _ = systemd.tell(daemon.SdNotifyWatchdog) }
+// anywhere else would say nothing. It waits for nothing, and one that fails is not
+// told: there is nobody to hear of it but systemd, which then misses the ping.
+func Alive() { systemd.post(daemon.SdNotifyWatchdog) }
 
 // Interval returns how often Alive is to be called: half the time after which
 // systemd would kill the daemon, 0 if it has no watchdog.
@@ -81,6 +81,16 @@ func (n *notifier) status(line string) error {
 	}
 	n.said = line
 	return nil
+}
+
+// post sends one message after those under way, and waits for none: at rest it is
+// all that the daemon does.
+func (n *notifier) post(state string) {
+	go func() {
+		n.turn <- struct{}{}
+		_ = n.send(state)
+		<-n.turn
+	}()
 }
 
 // tell sends one message. Sending can hang if the manager does; the goroutine

@@ -111,21 +111,35 @@ func TestSocketThatIsGone(t *testing.T) {
 	}
 }
 
-// A manager that hangs costs the loop a tenth of a second a message, not more.
+// A manager that hangs costs a caller a tenth of a second a message, not more, and
+// the watchdog's ping nothing; it comes when the manager is back.
 func TestHungManager(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		n := newNotifier(func(string) error { <-release; return nil })
+		release, pings := make(chan struct{}), 0
+		n := newNotifier(func(what string) error {
+			<-release
+			if what == "WATCHDOG=1" {
+				pings++
+			}
+			return nil
+		})
 		for range 3 {
 			before := time.Now()
-			if err := n.tell("WATCHDOG=1"); !errors.Is(err, errBusy) || time.Since(before) != patience {
+			if err := n.tell("STATUS=x"); !errors.Is(err, errBusy) || time.Since(before) != patience {
 				t.Errorf("%v after %v", err, time.Since(before))
+			}
+			before = time.Now()
+			if n.post("WATCHDOG=1"); time.Since(before) != 0 {
+				t.Errorf("a ping took %v", time.Since(before))
 			}
 		}
 		close(release)
 		synctest.Wait()
-		if err := n.tell("WATCHDOG=1"); err != nil {
+		if err := n.tell("STATUS=x"); err != nil {
 			t.Errorf("afterwards: %v", err)
+		}
+		if pings != 3 {
+			t.Errorf("%d of 3 pings came", pings)
 		}
 	})
 }
