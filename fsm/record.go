@@ -75,7 +75,8 @@ type Attempt struct {
 	// looks that proved the steps is in it, the waits for what they proved are not,
 	// of which the look after an isolate is one.
 	Looked time.Duration `json:"looked_ns"`
-	// LookedCPU is the controller's CPU time in it, where it is measured.
+	// LookedCPU is the controller's CPU time in it, and in the looks after an isolate,
+	// where it is measured.
 	LookedCPU time.Duration `json:"looked_cpu_ns,omitempty"`
 }
 
