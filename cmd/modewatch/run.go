@@ -41,19 +41,36 @@ func runDaemon(e env) int {
 		return e.lockFault(err)
 	}
 	defer lock.Release()
+	beat, err := notify.Beat()
+	if err != nil {
+		return e.fail(err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, termination)
 	defer stop()
-	hup := make(chan os.Signal, 1) // for the whole life: between two watches a reload waits
+	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	if err := e.live(ctx, cfg, life{boot, hup, beat}); err != nil {
+		return e.fail(err)
+	}
+	return 0
+}
+
+// life is what outlives a reload: between two watches a signal and the watchdog's
+// beat wait.
+type life struct {
+	boot string
+	hup  <-chan os.Signal
+	beat <-chan struct{}
+}
+
+// live watches with one configuration after the other until ctx ends.
+func (e env) live(ctx context.Context, cfg config.Config, l life) error {
 	var before *engine.Engine
 	for {
-		next, eng, err := e.watch(ctx, cfg, boot, hup, before)
-		if err != nil {
-			return e.fail(err)
-		}
-		if next == nil {
-			return 0
+		next, eng, err := e.watch(ctx, cfg, l, before)
+		if err != nil || next == nil {
+			return err
 		}
 		cfg, before = *next, eng
 	}
@@ -75,15 +92,15 @@ func (e env) lockFault(err error) int {
 // watch runs all parts of the daemon with one configuration. It returns the next
 // configuration after a reload, nil when told to stop, and the engine that has
 // ended; what came too late for the one before is handled first.
-func (e env) watch(ctx context.Context, cfg config.Config, boot string, hup <-chan os.Signal, before *engine.Engine) (*config.Config, *engine.Engine, error) {
-	c, err := newOwner(cfg, boot)
+func (e env) watch(ctx context.Context, cfg config.Config, l life, before *engine.Engine) (*config.Config, *engine.Engine, error) {
+	c, err := newOwner(cfg, l.boot)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.options.First = c.fresh && cfg.Normalise
 	c.options.Ready = func() { c.shown(); c.report(notify.Ready()) }
-	c.options.Alive, c.options.Every = notify.Alive, notify.Interval()
-	next, err := c.run(ctx, e, hup, func(ctx context.Context, eng *engine.Engine) {
+	c.options.Alive, c.options.Beat = notify.Alive, l.beat
+	next, err := c.run(ctx, e, l.hup, func(ctx context.Context, eng *engine.Engine) {
 		if before != nil {
 			eng.Inherit(before)
 		}

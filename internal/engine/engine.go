@@ -61,7 +61,7 @@ type Options struct {
 	BootWish func(fsm.Wish)    // told the wish of the first start, to store it
 	Ready    func()            // told once, before any attempt
 	Alive    func()            // the watchdog's ping, from the loop
-	Every    time.Duration     // its period; 0: never
+	Beat     <-chan struct{}   // when it is due; nil: never
 	Ended    func(fsm.Attempt) // told after an attempt was recorded
 	Going    func() bool       // tells whether the host is going down
 

@@ -46,12 +46,6 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // serve is the loop itself. It ends when ctx is done and no attempt is left.
 func (l *loop) serve() {
-	var ping <-chan time.Time
-	if l.opt.Every > 0 {
-		t := time.NewTicker(l.opt.Every)
-		defer t.Stop()
-		ping = t.C
-	}
 	stop := l.ctx.Done()
 	for {
 		select {
@@ -61,7 +55,7 @@ func (l *loop) serve() {
 			l.hinted()
 		case <-l.relook.C():
 			l.Hint(fsm.Core)
-		case <-ping:
+		case <-l.opt.Beat:
 			l.opt.Alive()
 		case <-stop:
 			stop = nil

@@ -42,9 +42,9 @@ func serve(pings bool) {
 	now := time.Now()
 	s := fsm.Snapshot{At: now, State: fsm.AtCompute, Since: now, Observation: fsm.Observation{Mode: fsm.Compute}}
 	_, _ = Status(s), Ready()
-	for tick := time.NewTicker(Interval()); ; {
+	for beat, _ := Beat(); ; {
 		select {
-		case <-tick.C:
+		case <-beat:
 			if pings {
 				Alive()
 			}

@@ -1,0 +1,45 @@
+package notify
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// It beats in time, again and again, and beats that nobody took are one.
+func TestBeats(t *testing.T) {
+	const every = 20 * time.Millisecond
+	began := time.Now()
+	due, err := beats(every)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		select {
+		case <-due:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("beat %d does not come", n)
+		}
+		if since := time.Since(began); since < time.Duration(n)*every {
+			t.Errorf("beat %d came after %v", n, since)
+		}
+	}
+	time.Sleep(5 * every) // which nobody listens to
+	if n := len(due); n != 1 {
+		t.Errorf("%d beats wait", n)
+	}
+}
+
+// Without a watchdog there is no beat.
+func TestNoBeat(t *testing.T) {
+	t.Setenv("WATCHDOG_USEC", "")
+	if due, err := Beat(); due != nil || err != nil {
+		t.Errorf("a beat for nobody (%v)", err)
+	}
+	t.Setenv("WATCHDOG_USEC", "40000")
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	if due, err := Beat(); due == nil || err != nil {
+		t.Errorf("no beat for a watchdog (%v)", err)
+	}
+}
