@@ -41,6 +41,9 @@ type Query struct {
 	About   Subject
 	Units   []string
 	Targets []string
+	// Ready asks the model servers for nothing but whether they are ready: their
+	// requests are then not known.
+	Ready bool
 	// Wish is told to site guards, which may decide by it; empty otherwise.
 	Wish Mode
 }

@@ -72,11 +72,9 @@ type Attempt struct {
 	Joined   []string     `json:"joined,omitempty"`   // ids of wishes that it served besides
 	Bypassed []string     `json:"bypassed,omitempty"` // soft guards that force passed over
 	// Looked is the time spent observing and judging, in nanoseconds: that of the
-	// looks that proved the steps is in it, the waits for what they proved are not,
-	// of which the look after an isolate is one.
+	// looks that proved the steps is in it, the waits for what they proved are not.
 	Looked time.Duration `json:"looked_ns"`
-	// LookedCPU is the controller's CPU time in it, and in the looks after an isolate,
-	// where it is measured.
+	// LookedCPU is the controller's CPU time in it, where it is measured.
 	LookedCPU time.Duration `json:"looked_cpu_ns,omitempty"`
 }
 

@@ -30,7 +30,7 @@ func Needs(op Op, plan Plan) Query {
 	case StopDesktop, StopAudio, StartAudio:
 		return Query{About: AboutSessions}
 	case Drain, AwaitReady:
-		return Query{About: AboutUnits | AboutInference, Units: []string{op.Arg}}
+		return Query{About: AboutUnits | AboutInference, Units: []string{op.Arg}, Ready: op.Verb == AwaitReady}
 	case AwaitRelease:
 		return Query{About: AboutGPU}
 	}

@@ -205,6 +205,9 @@ func TestNeeds(t *testing.T) {
 		if q.About != r.about || !slices.Equal(q.Units, r.units) {
 			t.Errorf("%s needs %b of %v, want %b of %v", r.op, q.About, q.Units, r.about, r.units)
 		}
+		if q.Ready != (r.op.Verb == AwaitReady) {
+			t.Errorf("%s asks the server for nothing but readiness: %v", r.op, q.Ready)
+		}
 		if p := Settled(r.op, plan, Facts{}, testPolicy()); r.about != 0 && p.Done {
 			t.Errorf("facts that were not read settle %s", r.op)
 		}

@@ -31,8 +31,9 @@ type Observer struct {
 	Procs  func(ctx context.Context, about fsm.Subject) fsm.Facts
 	Load   func(context.Context) (fsm.Load, error)
 	Memory func(context.Context) (fsm.Memory, error)
-	// Inference asks the AI units that run, by the units' state of this look.
-	Inference  func(ctx context.Context, units map[string]fsm.Unit) ([]fsm.Inference, error)
+	// Inference asks the AI units that run, by the units' state of this look; for
+	// nothing but whether they are ready if ready is set.
+	Inference  func(ctx context.Context, units map[string]fsm.Unit, ready bool) ([]fsm.Inference, error)
 	Placement  func(context.Context) (fsm.Placement, error)
 	Inhibitors func(context.Context) ([]fsm.Inhibitor, error)
 	Site       func(ctx context.Context, to fsm.Mode) ([]fsm.SiteVerdict, error)
@@ -88,7 +89,11 @@ func (o *Observer) unitsAndInference(ctx context.Context, q fsm.Query, f *fsm.Fa
 		f.Inference.Cause = "cannot tell which AI units run: " + units.Why()
 		return
 	}
-	f.Inference = ask(ctx, &o.inference, "inference", bind(o.Inference, units.Value))
+	var asked func(context.Context) ([]fsm.Inference, error)
+	if o.Inference != nil {
+		asked = func(ctx context.Context) ([]fsm.Inference, error) { return o.Inference(ctx, units.Value, q.Ready) }
+	}
+	f.Inference = ask(ctx, &o.inference, "inference", asked)
 }
 
 func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fsm.Facts) {

@@ -47,7 +47,7 @@ func whole() *Observer {
 		},
 		Load:   func(context.Context) (fsm.Load, error) { return fsm.Load{CPUSome: 3}, nil },
 		Memory: func(context.Context) (fsm.Memory, error) { return fsm.Memory{Available: 4}, nil },
-		Inference: func(_ context.Context, units map[string]fsm.Unit) ([]fsm.Inference, error) {
+		Inference: func(_ context.Context, units map[string]fsm.Unit, _ bool) ([]fsm.Inference, error) {
 			var out []fsm.Inference
 			for name := range units {
 				out = append(out, fsm.Inference{Unit: name, Known: true})
@@ -141,8 +141,16 @@ func TestUnitsAreReadOnce(t *testing.T) {
 	if calls.Load() != 1 {
 		t.Errorf("units were read %d times", calls.Load())
 	}
+	asked := false
+	o.Inference = func(_ context.Context, _ map[string]fsm.Unit, ready bool) ([]fsm.Inference, error) {
+		asked = ready
+		return nil, nil
+	}
+	if o.Observe(t.Context(), fsm.Query{About: fsm.AboutInference, Ready: true}); !asked {
+		t.Error("a question for readiness was not passed on")
+	}
 	o.Units = func(context.Context, []string, bool) (map[string]fsm.Unit, error) { return nil, errors.New("bus gone") }
-	o.Inference = func(context.Context, map[string]fsm.Unit) ([]fsm.Inference, error) {
+	o.Inference = func(context.Context, map[string]fsm.Unit, bool) ([]fsm.Inference, error) {
 		t.Error("servers were asked without knowing which run")
 		return nil, nil
 	}

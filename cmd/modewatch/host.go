@@ -50,8 +50,8 @@ func newHost(cfg config.Config, e ears) *host {
 		Logins: l.Logins, Inhibitors: l.Inhibitors,
 		Procs: proc.Look,
 		Load:  load.New("/proc").Load, Memory: load.New("/proc").Memory,
-		Inference: func(ctx context.Context, up map[string]fsm.Unit) ([]fsm.Inference, error) {
-			return inference.Probe(ctx, inference.Running(p, up))
+		Inference: func(ctx context.Context, up map[string]fsm.Unit, ready bool) ([]fsm.Inference, error) {
+			return inference.Probe(ctx, inference.Running(p, up), ready)
 		},
 		Placement: func(ctx context.Context) (fsm.Placement, error) { return placement.Read(ctx, cfg.PlacementFile) },
 		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Run,

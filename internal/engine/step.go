@@ -207,12 +207,7 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 		looked := a.looking()
 		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan)), a.opt.Policy)
 		if p.Done {
-			// The look that proves a step; those before were part of the wait. So is the
-			// time of an isolate's: the manager answers when it is through with its jobs.
-			waited := a.record.Looked
-			if looked(); s.Verb == fsm.Isolate {
-				a.record.Looked = waited
-			}
+			looked() // the look that proves a step; those before were part of the wait
 			return nil
 		}
 		if p.Never != "" {

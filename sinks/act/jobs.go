@@ -108,7 +108,8 @@ func (a *Actor) systemJob(ctx context.Context, do action, unit, mode string) err
 }
 
 // isolate starts a target and stops what it does not want. It refuses a target
-// that is active, or whose state cannot be read.
+// that is active, or whose state cannot be read. The stops may go on when it
+// returns, but the manager is through with what it had to begin (D10).
 func (a *Actor) isolate(ctx context.Context, target string) error {
 	var state, load string
 	var unread error
@@ -125,7 +126,14 @@ func (a *Actor) isolate(ctx context.Context, target string) error {
 	case load == "not-found":
 		return fmt.Errorf("cannot isolate %s: %w", target, ErrNotFound)
 	}
-	return a.systemJob(ctx, isolating, target, isolateMode)
+	if err := a.systemJob(ctx, isolating, target, isolateMode); err != nil {
+		return err
+	}
+	// Its answer comes after that; what it says is for the look that follows.
+	if m, err := a.manager(ctx); err == nil {
+		_, _ = m.ListJobsContext(ctx)
+	}
+	return nil
 }
 
 // property reads a property of a unit that is a string.

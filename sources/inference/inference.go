@@ -38,10 +38,10 @@ func Running(p fsm.Policy, units map[string]fsm.Unit) map[string]string {
 	return out
 }
 
-// Probe asks each server, all side by side, within ctx. urls has the base
-// address by unit. What one server does not tell is said in its own answer; the
+// Probe asks each server, all side by side, within ctx; for nothing but whether it
+// is ready if ready is set. urls has the base address by unit. What one server does not tell is said in its own answer; the
 // error is that of a ctx that ended before there was time to ask.
-func Probe(ctx context.Context, urls map[string]string) ([]fsm.Inference, error) {
+func Probe(ctx context.Context, urls map[string]string, ready bool) ([]fsm.Inference, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cannot ask the AI units: %w", err)
 	}
@@ -54,13 +54,13 @@ func Probe(ctx context.Context, urls map[string]string) ([]fsm.Inference, error)
 	out := make([]fsm.Inference, len(units))
 	var wg sync.WaitGroup
 	for i, unit := range units {
-		wg.Go(func() { out[i] = ask(ctx, unit, urls[unit]) })
+		wg.Go(func() { out[i] = ask(ctx, unit, urls[unit], ready) })
 	}
 	wg.Wait()
 	return out, nil
 }
 
-func ask(ctx context.Context, unit, base string) fsm.Inference {
+func ask(ctx context.Context, unit, base string, ready bool) fsm.Inference {
 	out := fsm.Inference{Unit: unit}
 	if base == "" {
 		out.Cause = "no address of its server is configured"
@@ -71,12 +71,14 @@ func ask(ctx context.Context, unit, base string) fsm.Inference {
 		out.Cause = err.Error()
 		return out
 	}
-	// Side by side: a hung /health must not take the time for /metrics.
+	healthy := func() { got, err := get(ctx, at, "/health"); out.Ready = err == nil && got.status == statusOK }
+	if ready {
+		out.Cause = "its requests were not asked for"
+		healthy()
+		return out
+	}
 	var health sync.WaitGroup
-	health.Go(func() {
-		got, err := get(ctx, at, "/health")
-		out.Ready = err == nil && got.status == statusOK
-	})
+	health.Go(healthy) // side by side: a hung /health must not take the time for /metrics
 	running, waiting, err := requests(ctx, unit, at)
 	health.Wait()
 	out.Running, out.Waiting = running, waiting

@@ -50,11 +50,23 @@ func probe(t *testing.T, base string) fsm.Inference {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	got, err := Probe(ctx, map[string]string{"vllm.service": base})
+	got, err := Probe(ctx, map[string]string{"vllm.service": base}, false)
 	if err != nil || len(got) != 1 || got[0].Unit != "vllm.service" {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	return got[0]
+}
+
+// Who only wants to know whether a server is ready does not ask for more, and is
+// not told that nothing runs there.
+func TestProbeForReadiness(t *testing.T) {
+	for code, ready := range map[int]bool{200: true, 503: false} {
+		base := server(t, status(code), func(http.ResponseWriter, *http.Request) { t.Error("the metrics were asked for") })
+		got, err := Probe(t.Context(), map[string]string{"vllm.service": base}, true)
+		if err != nil || len(got) != 1 || got[0].Ready != ready || got[0].Known || got[0].Cause == "" {
+			t.Errorf("%d: %+v, %v", code, got, err)
+		}
+	}
 }
 
 func TestProbe(t *testing.T) {
@@ -203,7 +215,7 @@ func TestHangingServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	got, err := Probe(ctx, map[string]string{"a": slow, "b": trickle, "c": server(t, status(200), text(sample(t)))})
+	got, err := Probe(ctx, map[string]string{"a": slow, "b": trickle, "c": server(t, status(200), text(sample(t)))}, false)
 	if err != nil || len(got) != 3 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -218,7 +230,7 @@ func TestHangingServer(t *testing.T) {
 	if !got[2].Known || !got[2].Ready {
 		t.Errorf("the good one: %+v", got[2])
 	}
-	if _, err := Probe(ctx, map[string]string{"a": slow}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Probe(ctx, map[string]string{"a": slow}, false); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("after the end of the context: %v", err)
 	}
 }
@@ -237,7 +249,7 @@ func TestNobodyThere(t *testing.T) {
 	if got := probe(t, ""); got.Known || !strings.Contains(got.Cause, "no address") {
 		t.Errorf("%+v", got)
 	}
-	if got, err := Probe(context.Background(), nil); err != nil || len(got) != 0 {
+	if got, err := Probe(context.Background(), nil, false); err != nil || len(got) != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
