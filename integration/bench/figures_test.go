@@ -67,6 +67,7 @@ type figure struct {
 	name         string
 	unit         string
 	value, floor float64
+	spread       float64 // what the result is uncertain by; 0: by little
 	judged       kind
 	budget       float64
 	exact        bool   // not a matter of timing: must hold in a short run, too
@@ -94,12 +95,14 @@ func (f figure) verdict() string {
 		return "doubtful: " + f.doubtful
 	case f.result() <= f.budget:
 		return "ok"
+	case f.result()-f.spread <= f.budget:
+		return "doubtful"
 	}
 	return "over"
 }
 
-// fails tells whether the figure is a failure of this run: over its budget or, of
-// a short run, grossly so. There the difference of two times is lost in the noise
+// fails tells whether the figure is a failure of this run: over its budget by more
+// than it is uncertain by or, of a short run, grossly so. There the difference of two times is lost in the noise
 // of both, so that it is held against the floor as well.
 func (f figure) fails() bool {
 	if math.IsNaN(f.budget) || f.doubtful != "" {
@@ -112,13 +115,16 @@ func (f figure) fails() bool {
 			bound += gross * f.floor
 		}
 	}
-	return !(f.result() <= bound) // NaN fails
+	return !(f.result()-f.spread <= bound) // NaN fails
 }
 
 func (f figure) columns() []string {
 	judged := ""
 	if f.judged != value {
 		judged = fmt.Sprintf("%s %s", f.judged, number(f.result()))
+	}
+	if f.spread > 0 {
+		judged = or(judged, string(value)) + " ± " + number(f.spread)
 	}
 	budget := ""
 	if !math.IsNaN(f.budget) {
@@ -197,8 +203,9 @@ func (r *report) write(t *testing.T) {
 // title is what stands above the table.
 const title = "# Figures\n\nWritten by `make bench`, in one run, and not edited. Beside each figure stands its floor: the same calls\n" +
 	"made by a program that judges nothing, observes nothing and keeps no record, or what the last words of its name say.\n" +
-	"The daemon and the floor take turns; medians are held against each other. On two CPUs, which the started units\n" +
-	"use as well, the difference of two times is uncertain by some 20 ms, the difference in CPU by some 5 ms."
+	"The daemon and the floor take turns; medians are held against each other. What the units themselves need to start\n" +
+	"and stop differs from one time to the next: behind ± stands twice the standard error of what is judged. What is\n" +
+	"over its budget by less than that is called doubtful."
 
 func (r *report) markdown() string {
 	var b strings.Builder

@@ -3,6 +3,7 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"syscall"
 	"testing"
@@ -191,10 +192,12 @@ func transitions(t *testing.T, r *report, pairs []pair) {
 		{"from the write to the end", difference, none, sample.ofWhole, sample.ofWall, ""},
 	} {
 		for _, p := range pairs {
+			ours := column(p.ours, f.ours)
 			one := figure{name: p.String() + ", " + f.name, unit: "ms", judged: f.judged, budget: f.budget, note: f.note,
-				value: median(p.ours, f.ours), floor: none}
+				value: quantile(ours, 0.5), floor: none, spread: 2 * uncertainty(ours)}
 			if f.floor != nil {
-				one.floor = median(p.floor, f.floor)
+				bare := column(p.floor, f.floor)
+				one.floor, one.spread = quantile(bare, 0.5), 2*math.Hypot(uncertainty(ours), uncertainty(bare))
 			}
 			r.add(one)
 		}
@@ -249,6 +252,17 @@ func column(list []sample, of func(sample) float64) (out []float64) {
 		out = append(out, of(s))
 	}
 	return out
+}
+
+// uncertainty is the standard error of a median, as for a normal distribution of
+// the same median absolute deviation.
+func uncertainty(list []float64) float64 {
+	middle := quantile(list, 0.5)
+	var off []float64
+	for _, x := range list {
+		off = append(off, math.Abs(x-middle))
+	}
+	return 1.2533 * 1.4826 * quantile(off, 0.5) / math.Sqrt(float64(len(list)))
 }
 
 // quantile is the smallest value that at least q of all do not exceed.
