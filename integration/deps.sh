@@ -13,18 +13,28 @@ command -v nsenter >/dev/null || need+=(util-linux)
 command -v dbus-daemon >/dev/null || need+=(dbus-daemon) # unit tests talk to a real bus
 command -v shellcheck >/dev/null || need+=(shellcheck)
 command -v go >/dev/null || need+=(golang-go)
+[ -e /etc/ssl/certs/ca-certificates.crt ] || need+=(ca-certificates) # modules come by https
 
+sudo=()
+if [ "$(id -u)" != 0 ]; then sudo=(sudo); fi
 if [ ${#need[@]} -gt 0 ]; then
 	echo "deps: installing ${need[*]}"
-	sudo=()
-	if [ "$(id -u)" != 0 ]; then sudo=(sudo); fi
 	"${sudo[@]}" apt-get update -qq
 	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
 fi
 
-# go 1.21 and later fetch the toolchain that go.mod asks for by themselves.
-minor=$(go version | sed -n 's/.* go1\.\([0-9]*\).*/\1/p')
-if [ "${minor:-0}" -lt 21 ]; then
-	echo "deps: $(go version) is too old: install Go 1.21 or later, which fetches what go.mod asks for" >&2
-	exit 1
+# Go 1.21 and later fetch the version that go.mod asks for by themselves. An older
+# one, as of Debian 12, can at least download it, as the module that it also is.
+minor() { go version | sed -n 's/.* go1\.\([0-9]*\).*/\1/p'; }
+if [ "$(minor)" -lt 21 ]; then
+	version=$(sed -n 's/^go //p' "$(dirname "$0")/../go.mod")
+	to=/usr/local/lib/go-$version
+	echo "deps: $(go version | cut -d' ' -f3) is too old: installing go$version as /usr/local/bin/go"
+	module=$(cd / && go mod download -json "golang.org/toolchain@v0.0.1-go$version.linux-$(go env GOARCH)" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+	"${sudo[@]}" cp -r "$module" "$to"
+	"${sudo[@]}" chmod -R u+w,a+rX "$to"
+	"${sudo[@]}" find "$to/bin" "$to/pkg/tool" -type f -exec chmod a+x {} +
+	"${sudo[@]}" ln -sf "$to/bin/go" "$to/bin/gofmt" /usr/local/bin/
+	hash -r
+	go version
 fi

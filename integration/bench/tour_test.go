@@ -245,8 +245,6 @@ func (s sample) ofBegun() float64 { return s.begun }
 func (s sample) ofCPU() float64   { return s.cpu }
 func (s sample) ofEyes() float64  { return s.eyes }
 
-func median(list []sample, of func(sample) float64) float64 { return quantile(column(list, of), 0.5) }
-
 func column(list []sample, of func(sample) float64) (out []float64) {
 	for _, s := range list {
 		out = append(out, of(s))

@@ -164,20 +164,27 @@ func (l *Logind) listUsers(ctx context.Context) ([]fsm.User, error) {
 	for i, r := range rows {
 		paths[i] = r.Path
 	}
+	users, unasked := make([]fsm.User, len(rows)), make([]error, len(rows))
+	var wg sync.WaitGroup
+	for i, r := range rows {
+		users[i] = fsm.User{UID: int(r.UID), Name: r.Name}
+		wg.Go(func() { unasked[i] = l.askManager(ctx, &users[i]) })
+	}
 	all, err := l.bus.All(ctx, dest, dest+".User", paths)
+	wg.Wait()
 	if err != nil {
 		return nil, err
 	}
 	var out []fsm.User
 	for i, p := range all {
-		if p == nil {
-			continue
+		switch {
+		case p == nil: // gone
+		case unasked[i] != nil:
+			return nil, fmt.Errorf("cannot ask the service manager of %s: %w", users[i].Name, unasked[i])
+		default:
+			users[i].Linger = bus.Bool(p, "Linger")
+			out = append(out, users[i])
 		}
-		u := fsm.User{UID: int(rows[i].UID), Name: rows[i].Name, Linger: bus.Bool(p, "Linger")}
-		if err := l.askManager(ctx, &u); err != nil {
-			return nil, fmt.Errorf("cannot ask the service manager of %s: %w", u.Name, err)
-		}
-		out = append(out, u)
 	}
 	return out, nil
 }
