@@ -102,11 +102,20 @@ const (
 	lastFile    = "/run/mode-controller/last-transition.json"
 )
 
-// ended waits for the record of an attempt that began after since.
+// ended waits for the record of an attempt that began after since. The daemon is
+// not to be measured beside a reader that keeps a CPU busy: the file is read when
+// it has changed.
 func (m *machine) ended(to fsm.Mode, since time.Time) fsm.Attempt {
 	m.t.Helper()
 	var a fsm.Attempt
+	var seen time.Time
+	file := m.path(lastFile)
 	m.eventually("the end of an attempt to "+string(to), func() bool {
+		info, err := os.Stat(file)
+		if err != nil || info.ModTime().Equal(seen) {
+			return false
+		}
+		seen = info.ModTime()
 		m.read(lastFile, &a)
 		return a.To == to && a.Begun.After(since)
 	})
