@@ -11,7 +11,7 @@ import (
 )
 
 // links are the properties of a unit that name other units.
-var links = slices.Concat(pulls, falls, []string{"Conflicts", "ConflictedBy", "TriggeredBy", "WantedBy", "UpheldBy"})
+var links = slices.Compact(slices.Sorted(slices.Values(slices.Concat(pulls, falls, needs, wants, excludes, []string{"TriggeredBy"}))))
 
 // node is what matters of one unit here. Its zero value is a unit that is gone.
 type node struct {

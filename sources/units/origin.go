@@ -11,6 +11,9 @@ import (
 
 const busNameTimeout = time.Second
 
+// wants are the dependencies by which a unit that is up explains another.
+var wants = []string{"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"}
+
 // describe says how a unit came to run, for a person to judge by.
 func (g *graph) describe(name string) fsm.StopUnit {
 	return fsm.StopUnit{Name: name, Description: g.up[name].Description, Origin: g.origin(name, g.nodes[name])}
@@ -31,24 +34,12 @@ func (g *graph) origin(name string, n node) string {
 		return "dependency"
 	case n.enabled:
 		return "enabled"
-	case n.held, g.wanted(n):
+	case n.held, n.linked(wants, g.isUp):
 		return "dependency"
 	case g.onBus(name):
 		return "bus"
 	}
 	return "hand"
-}
-
-// wanted tells whether something that is up pulls the unit in.
-func (g *graph) wanted(n node) bool {
-	for _, by := range []string{"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"} {
-		for _, other := range n.links[by] {
-			if _, up := g.up[other]; up {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // onBus tells whether the bus starts the unit when somebody calls its name. Only

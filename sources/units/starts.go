@@ -68,14 +68,15 @@ func (g *graph) unneeded(kept, gone map[string]bool) []string {
 	var out []string
 	for name := range g.up {
 		if n := g.nodes[name]; n.thrifty && !kept[name] && !gone[name] && !n.linked(needs, func(other string) bool {
-			_, up := g.up[other]
-			return kept[other] || up && !gone[other]
+			return kept[other] || g.isUp(other) && !gone[other]
 		}) {
 			out = append(out, name)
 		}
 	}
 	return out
 }
+
+func (g *graph) isUp(name string) bool { _, up := g.up[name]; return up }
 
 // linked tells whether one of the dependencies leads to a unit that is so.
 func (n node) linked(by []string, so func(string) bool) bool {

@@ -30,6 +30,9 @@ var falls = []string{"RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "Prop
 // needs are the dependencies that keep a unit that says StopWhenUnneeded.
 var needs = []string{"RequiredBy", "RequisiteOf", "BoundBy", "WantedBy", "UpheldBy"}
 
+// excludes are those to what may not be up at the same time.
+var excludes = []string{"Conflicts", "ConflictedBy"}
+
 // upStates are the states of a unit that an isolate stops.
 var upStates = []string{"active", "reloading", "refreshing", "activating", "deactivating", "maintenance"}
 
@@ -68,7 +71,7 @@ func (g *graph) isolate(ctx context.Context, target string) (fsm.StopSet, error)
 	gone := map[string]bool{}
 	for next := g.first(kept); len(next) > 0; next = g.unneeded(kept, gone) {
 		// What a stopped unit takes along goes too, even if the target wants it.
-		taken, err := g.closure(ctx, next, falls, func(name string) bool { _, up := g.up[name]; return up })
+		taken, err := g.closure(ctx, next, falls, g.isUp)
 		if err != nil {
 			return fsm.StopSet{}, err
 		}
@@ -76,7 +79,7 @@ func (g *graph) isolate(ctx context.Context, target string) (fsm.StopSet, error)
 	}
 	set := fsm.StopSet{Target: target}
 	for name := range gone {
-		if _, up := g.up[name]; up {
+		if g.isUp(name) {
 			set.Stops = append(set.Stops, g.describe(name))
 		}
 	}
@@ -106,7 +109,5 @@ func (g *graph) falls(name string, kept map[string]bool) bool {
 
 // conflicts tells whether a unit that starts, or is kept, excludes this one.
 func (g *graph) conflicts(name string, kept map[string]bool) bool {
-	n := g.nodes[name]
-	in := func(other string) bool { return kept[other] }
-	return !kept[name] && (slices.ContainsFunc(n.links["Conflicts"], in) || slices.ContainsFunc(n.links["ConflictedBy"], in))
+	return !kept[name] && g.nodes[name].linked(excludes, func(other string) bool { return kept[other] })
 }
