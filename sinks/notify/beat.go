@@ -31,17 +31,21 @@ func beats(every time.Duration) (<-chan struct{}, error) {
 	due := make(chan struct{}, 1)
 	go func() {
 		defer timer.Close()
-		for expired := make([]byte, 8); ; {
-			if _, err := timer.Read(expired); err != nil {
-				return // cannot be; systemd then misses the ping
-			}
-			select {
-			case due <- struct{}{}:
-			default:
-			}
-		}
+		expired := make([]byte, 8)
+		forward(func() error { _, err := timer.Read(expired); return err }, due)
 	}()
 	return due, nil
+}
+
+// forward sends a beat each time that wait returns, until it fails: that cannot be,
+// and systemd would then miss the ping.
+func forward(wait func() error, due chan<- struct{}) {
+	for wait() == nil {
+		select {
+		case due <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // periodic is a timer that can be read each time that it has expired.
