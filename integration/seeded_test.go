@@ -61,11 +61,7 @@ func TestThePredictedStopSetIsTheRealOne(t *testing.T) {
 	d := newDesk(t, setup{files: files})
 	d.rests(fsm.AtDesktop)
 	for _, s := range seeds {
-		start := s.start
-		if start == "" {
-			start = "systemctl start " + s.unit
-		}
-		d.Must(t, "timeout", "20", "bash", "-c", start)
+		d.bring(s)
 		if !d.Active(t.Context(), s.unit) {
 			t.Fatalf("%s does not run\n%s", s.unit, d.Must(t, "systemctl", "status", "--no-pager", s.unit))
 		}
@@ -85,15 +81,31 @@ func TestThePredictedStopSetIsTheRealOne(t *testing.T) {
 	}
 }
 
+// bring brings a seed up.
+func (d *desk) bring(s seed) {
+	d.t.Helper()
+	start := s.start
+	if start == "" {
+		start = "systemctl start " + s.unit
+	}
+	d.Must(d.t, "timeout", "20", "bash", "-c", start)
+}
+
+// isolated isolates a mode's target. It returns what had been told of it, and what
+// was up before and is after.
+func (d *desk) isolated(m fsm.Mode) (told, before, after map[string]string) {
+	d.t.Helper()
+	told, before = d.foretold(m), d.up()
+	d.Must(d.t, "systemctl", "isolate", string(m)+".target")
+	d.eventually("the end of all jobs", func() bool { return strings.TrimSpace(d.Must(d.t, "systemctl", "list-jobs", "--no-legend")) == "" })
+	return told, before, d.up()
+}
+
 // isolates compares what isolating a mode's target stops with what was told of it
 // right before, and returns the told origins by unit.
 func (d *desk) isolates(m fsm.Mode) map[string]string {
 	d.t.Helper()
-	origins := d.foretold(m)
-	before := d.up()
-	d.Must(d.t, "systemctl", "isolate", string(m)+".target")
-	d.eventually("the end of all jobs", func() bool { return strings.TrimSpace(d.Must(d.t, "systemctl", "list-jobs", "--no-legend")) == "" })
-	after := d.up()
+	origins, before, after := d.isolated(m)
 	told, real := slices.Sorted(maps.Keys(origins)), []string{}
 	for unit, life := range before {
 		// The scope of alice's session is not stopped: it has lost its leader, a

@@ -137,12 +137,8 @@ func (d *desk) comeUp(all []kind) {
 	d.Must(d.t, "systemctl", "start", "base.service", "byhand.service", "needed.service", "deep.service")
 	up := d.up()
 	for _, k := range all {
-		start := k.start
-		if start == "" {
-			start = "systemctl start " + k.unit
-		}
 		if k.unit == "lost.service" || up[k.unit] == "" {
-			d.Must(d.t, "timeout", "20", "bash", "-c", start)
+			d.bring(k.seed)
 		}
 	}
 	up = d.up()
@@ -156,11 +152,7 @@ func (d *desk) comeUp(all []kind) {
 // stopsAsTold isolates a mode's target and compares.
 func (d *desk) stopsAsTold(m fsm.Mode, all []kind) {
 	d.t.Helper()
-	told := d.foretold(m)
-	before := d.up()
-	d.Must(d.t, "systemctl", "isolate", string(m)+".target")
-	d.eventually("the end of all jobs", func() bool { return d.Must(d.t, "systemctl", "list-jobs", "--no-legend") == "" })
-	after := d.up()
+	told, before, after := d.isolated(m)
 	mayStay := map[string]bool{}
 	for _, k := range all {
 		mayStay[k.unit] = k.mayStay
