@@ -102,20 +102,24 @@ func (f figure) verdict() string {
 }
 
 // fails tells whether the figure is a failure of this run: over its budget by more
-// than it is uncertain by or, of a short run, grossly so. There the difference of two times is lost in the noise
-// of both, so that it is held against the floor as well.
+// than it is uncertain by or, of a short run, grossly so. There the difference of
+// two times is lost in the noise of both, so that it is held against the floor as
+// well, and what it is uncertain by says nothing.
 func (f figure) fails() bool {
 	if math.IsNaN(f.budget) || f.doubtful != "" {
 		return false
 	}
 	bound := f.budget
-	if !*full && !f.exact {
+	switch {
+	case *full:
+		bound += f.spread
+	case !f.exact:
 		bound *= gross
 		if f.judged == difference {
 			bound += gross * f.floor
 		}
 	}
-	return !(f.result()-f.spread <= bound) // NaN fails
+	return !(f.result() <= bound) // NaN fails
 }
 
 func (f figure) columns() []string {
