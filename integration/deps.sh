@@ -25,16 +25,26 @@ fi
 
 # Go 1.21 and later fetch the version that go.mod asks for by themselves. An older
 # one, as of Debian 12, can at least download it, as the module that it also is.
-minor() { go version | sed -n 's/.* go1\.\([0-9]*\).*/\1/p'; }
-if [ "$(minor)" -lt 21 ]; then
+old() {
+	local minor
+	minor=$(go version | sed -n 's/.* go1\.\([0-9]*\).*/\1/p')
+	[ "${minor:-0}" -lt 21 ]
+}
+if old; then
 	version=$(sed -n 's/^go //p' "$(dirname "$0")/../go.mod")
 	to=/usr/local/lib/go-$version
-	echo "deps: $(go version | cut -d' ' -f3) is too old: installing go$version as /usr/local/bin/go"
-	module=$(cd / && go mod download -json "golang.org/toolchain@v0.0.1-go$version.linux-$(go env GOARCH)" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-	"${sudo[@]}" cp -r "$module" "$to"
+	echo "deps: $(go version) is too old: installing go$version as /usr/local/bin/go"
+	said=$(cd / && go mod download -json "golang.org/toolchain@v0.0.1-go$version.linux-$(go env GOARCH)") || {
+		echo "deps: cannot fetch it: $said" >&2
+		exit 1
+	}
+	"${sudo[@]}" cp -rT "$(echo "$said" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" "$to"
 	"${sudo[@]}" chmod -R u+w,a+rX "$to"
 	"${sudo[@]}" find "$to/bin" "$to/pkg/tool" -type f -exec chmod a+x {} +
 	"${sudo[@]}" ln -sf "$to/bin/go" "$to/bin/gofmt" /usr/local/bin/
 	hash -r
-	go version
+	if old; then
+		echo "deps: $(command -v go) is still $(go version): put /usr/local/bin before it in PATH" >&2
+		exit 1
+	fi
 fi
