@@ -185,7 +185,7 @@ func TestAFinishedWordIsNotLookedAtAgain(t *testing.T) {
 	r.wish(fsm.Compute)
 	r.quiet()
 	if time.Since(began) > hold {
-		t.Skip("this machine took longer than the hold time for two writes")
+		t.Skip("SKIP-REASON: this machine took longer than the hold time for two writes")
 	}
 	// The kernel tells the folder nothing of what comes through another name.
 	r.must(os.WriteFile(filepath.Join(filepath.Dir(r.Dir), "link"), []byte("desktop\n"), 0o664))

@@ -39,8 +39,9 @@ func Running(p fsm.Policy, units map[string]fsm.Unit) map[string]string {
 }
 
 // Probe asks each server, all side by side, within ctx; for nothing but whether it
-// is ready if ready is set. urls has the base address by unit. What one server does not tell is said in its own answer; the
-// error is that of a ctx that ended before there was time to ask.
+// is ready if ready is set. urls has the base address by unit. What one server does
+// not tell is said in its own answer; the error is that of a ctx that ended before
+// there was time to ask.
 func Probe(ctx context.Context, urls map[string]string, ready bool) ([]fsm.Inference, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cannot ask the AI units: %w", err)
