@@ -230,7 +230,8 @@ func TestHanging(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); calls.Load() != 1 || n > goroutines {
+		// The runtime has goroutines of its own that come and go; a leak would be of a hundred.
+		if n := runtime.NumGoroutine(); calls.Load() != 1 || n > goroutines+50 {
 			t.Errorf("%d calls, %d goroutines, %d before", calls.Load(), n, goroutines)
 		}
 		close(wake)

@@ -166,7 +166,9 @@ func TestRequestThatIsNotTakenUp(t *testing.T) {
 func TestDaemonDiesWhileFollowed(t *testing.T) {
 	for _, record := range []bool{true, false} {
 		r := newRig(t, desk())
-		r.env.grace = 50 * time.Millisecond
+		if !record {
+			r.env.grace = time.Second // all of it is waited for
+		}
 		lock := r.alive(daemonName, resting(atDesk))
 		done := make(chan struct{})
 		go func() {

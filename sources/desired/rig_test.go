@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,25 @@ func (r *rig) note(parts ...string) {
 	for _, p := range parts {
 		if !strings.Contains(n.Text, p) {
 			r.t.Errorf("note %q does not say %q", n.Text, p)
+		}
+	}
+}
+
+// refused awaits the refusal that says parts. Of a writer that is slower than the
+// hold time, what it has written so far may be refused before.
+func (r *rig) refused(parts ...string) {
+	r.t.Helper()
+	for {
+		said := r.next()
+		n, ok := said.(fsm.Note)
+		if !ok || !strings.HasPrefix(n.Text, "refused "+r.path(wordFile)) {
+			r.t.Fatalf("said %+v, want a refusal", said)
+		}
+		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(n.Text, p) }) {
+			return
+		}
+		if !strings.Contains(n.Text, "more than 64") {
+			r.t.Fatalf("note %q does not say %q", n.Text, parts)
 		}
 	}
 }

@@ -34,7 +34,8 @@ func TestEveryWriteIsOneWish(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("%d writes, %d wishes; write to handler: median %v, 99 %% %v, longest %v",
 		trials, len(took), took[trials/2], took[trials*99/100], took[trials-1])
-	if took[trials/2] > 5*time.Millisecond {
+	// The figure itself is the bench's; this is beside other tests, and finds a poll.
+	if took[trials/2] > hold/3 {
 		t.Errorf("median of %v from write to handler", took[trials/2])
 	}
 }
@@ -123,6 +124,18 @@ func (r *rig) lastOf(m fsm.Mode) (n int) {
 	}
 }
 
+// drain reads what a writer that paused for too long had handled so far.
+func (r *rig) drain() {
+	r.t.Helper()
+	id := NewID()
+	r.must(r.Ask(Command{Verb: VerbCancel, ID: id}))
+	for {
+		if c, ok := r.next().(Command); ok && c.ID == id {
+			return
+		}
+	}
+}
+
 // The ways in which people write files, by the programs they use.
 func TestWaysOfWriting(t *testing.T) {
 	r := watched(t)
@@ -144,7 +157,7 @@ func TestWaysOfWriting(t *testing.T) {
 		{"ln desired ../link && echo desktop > ../link && touch .nudge && cp ../link ../x && mv ../x desired", fsm.Desktop},
 	} {
 		for tries := 1; !r.inOneGo(way.script); tries++ {
-			if r.lastOf(way.want); tries == 10 {
+			if r.drain(); tries == 10 {
 				t.Fatalf("%s: took longer than the hold time in each of %d tries", way.script, tries)
 			}
 		}
@@ -170,7 +183,7 @@ func (r *rig) inOneGo(script string) bool {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		r.t.Fatalf("%s: %v: %s", script, err, out)
 	}
-	return !strings.Contains(script, "sleep") || time.Since(began) < hold
+	return !strings.Contains(script, ";") || time.Since(began) < hold
 }
 
 // A word that was held back and then finished leaves no look behind that sees,
@@ -238,7 +251,7 @@ func TestRefusals(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			r.note(append(c.says, "refused "+r.path(wordFile))...)
+			r.refused(c.says...)
 			if w, err := r.Standing(); err != nil || w == nil || w.Mode != fsm.Compute {
 				t.Errorf("standing wish %+v, %v; want compute", w, err)
 			}

@@ -212,7 +212,7 @@ func TestHangingServer(t *testing.T) {
 			}
 		}
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	began := time.Now()
 	got, err := Probe(ctx, map[string]string{"a": slow, "b": trickle, "c": server(t, status(200), text(sample(t)))}, false)
