@@ -74,8 +74,16 @@ func (h *host) Do(ctx context.Context, op fsm.Op) error {
 	return err
 }
 
-// Attend has the ends of all jobs hinted at while an attempt runs.
-func (h *host) Attend(busy bool) { h.actor.Attend(busy) }
+// Attend has the ends of all jobs hinted at, and the collector on, while an
+// attempt runs.
+func (h *host) Attend(busy bool) {
+	h.actor.Attend(busy)
+	if busy {
+		collector.work()
+	} else {
+		collector.rest()
+	}
+}
 
 func (h *host) close() {
 	h.bus.Close()

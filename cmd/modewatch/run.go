@@ -98,7 +98,7 @@ func (e env) watch(ctx context.Context, cfg config.Config, l life, before *engin
 		return nil, nil, err
 	}
 	c.options.First = c.fresh && cfg.Normalise
-	c.options.Ready = func() { c.shown(); c.report(notify.Ready()) }
+	c.options.Ready = func() { c.shown(); c.report(notify.Ready()); collector.rest() }
 	c.options.Alive, c.options.Beat = notify.Alive, l.beat
 	next, err := c.run(ctx, e, l.hup, func(ctx context.Context, eng *engine.Engine) {
 		if before != nil {

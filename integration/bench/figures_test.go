@@ -86,14 +86,14 @@ func (f figure) result() float64 {
 	return f.value
 }
 
-// verdict is ok, over, or – without a budget – nothing.
+// verdict is ok, over, doubtful in between, or – without a budget – nothing.
 func (f figure) verdict() string {
 	switch {
 	case math.IsNaN(f.budget):
 		return ""
 	case f.doubtful != "":
 		return "doubtful: " + f.doubtful
-	case f.result() <= f.budget:
+	case f.result()+f.spread <= f.budget:
 		return "ok"
 	case f.result()-f.spread <= f.budget:
 		return "doubtful"
@@ -208,8 +208,9 @@ func (r *report) write(t *testing.T) {
 const title = "# Figures\n\nWritten by `make bench`, in one run, and not edited. Beside each figure stands its floor: the same calls\n" +
 	"made by a program that judges nothing, observes nothing and keeps no record, or what the last words of its name say.\n" +
 	"The daemon and the floor take turns; medians are held against each other. What the units themselves need to start\n" +
-	"and stop differs from one time to the next: behind ± stands twice the standard error of what is judged. What is\n" +
-	"over its budget by less than that is called doubtful."
+	"and stop is in both, and differs from one time to the next: the units of the studio overlay do nothing here, and\n" +
+	"behind ± stands twice the standard error of what is judged. What is nearer to its budget than that is called\n" +
+	"doubtful, on either side of it."
 
 func (r *report) markdown() string {
 	var b strings.Builder
