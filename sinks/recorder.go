@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/sinks/history"
@@ -24,9 +23,10 @@ type Recorder struct {
 	ahead   *ahead
 	writer  writer // Run's alone
 
-	mu     sync.Mutex
-	posted posted
-	owing  bool // something could not be written yet
+	mu      sync.Mutex
+	posted  posted
+	attempt string // the one that the last snapshot showed, if any
+	owing   bool   // something could not be written yet
 
 	wake  chan struct{}
 	ended chan struct{} // closed when Run has ended
@@ -38,6 +38,7 @@ type posted struct {
 	snap    *fsm.Snapshot // the newest alone
 	flushes []chan error
 	settled int64 // the intent up to which none is needed any more
+	soon    bool  // it holds more than an attempt that gets on
 }
 
 // NewRecorder returns a recorder that keeps at most max attempts in the history
@@ -57,7 +58,17 @@ func newRecorder(dirs runfiles.Dirs, max int, j *journal.Journal) *Recorder {
 }
 
 // Publish has s written; of several that come meanwhile only the newest is.
-func (r *Recorder) Publish(s fsm.Snapshot) { r.post(func(p *posted) { p.snap = &s }) }
+func (r *Recorder) Publish(s fsm.Snapshot) {
+	r.mu.Lock()
+	before := r.attempt
+	if r.attempt = ""; s.Attempt != nil {
+		r.attempt = s.Attempt.ID
+	}
+	r.posted.snap = &s
+	r.posted.soon = r.posted.soon || r.attempt == "" || r.attempt != before
+	r.mu.Unlock()
+	r.poke()
+}
 
 // Record tells the journal, and keeps the record of an attempt that ended. Any
 // record makes the writer try again what it could not write before.
@@ -71,13 +82,15 @@ func (r *Recorder) Record(rec fsm.Record) {
 	owing := r.owing
 	r.mu.Unlock()
 	if owing {
-		r.poke()
+		r.post(func(*posted) {})
 	}
 }
 
+// post has what is added written at once.
 func (r *Recorder) post(add func(*posted)) {
 	r.mu.Lock()
 	add(&r.posted)
+	r.posted.soon = true
 	r.mu.Unlock()
 	r.poke()
 }
@@ -113,49 +126,4 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("cannot flush the records: %w", ctx.Err())
 	}
-}
-
-// retryAfter is the time until what could not be written is tried again, if no
-// record comes before. Nothing waits while all is well.
-const retryAfter = 10 * time.Second
-
-// Run writes until ctx ends, and then what is left. The caller ends it after
-// whoever records has ended.
-func (r *Recorder) Run(ctx context.Context) error {
-	defer close(r.ended)
-	telling, stop := context.WithCancel(context.Background())
-	defer stop()
-	told := make(chan error, 1)
-	go func() { told <- r.journal.Run(telling) }()
-	for ctx.Err() == nil {
-		var again <-chan time.Time
-		if r.write() != nil {
-			again = time.After(retryAfter)
-		}
-		select {
-		case <-r.wake:
-		case <-again:
-		case <-ctx.Done():
-		}
-	}
-	err := r.write()
-	stop()
-	return errors.Join(err, <-told)
-}
-
-// write takes all that was posted, in one piece: the attempts of which the
-// snapshot knows are among it, and are written first.
-func (r *Recorder) write() error {
-	r.mu.Lock()
-	p := r.posted
-	r.posted = posted{}
-	r.mu.Unlock()
-	err := r.writer.write(p)
-	r.mu.Lock()
-	r.owing = err != nil
-	r.mu.Unlock()
-	for _, done := range p.flushes {
-		done <- err
-	}
-	return err
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -240,6 +241,42 @@ func TestOnlyTheNewestSnapshotIsWritten(t *testing.T) {
 	if s, err := r.dirs.ReadState(); err != nil || s.PID != 999 {
 		t.Errorf("state %+v, %v", s, err)
 	}
+}
+
+// An attempt that only gets on is shown a little later, and what is news at once.
+func TestStepsAreWrittenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		shows := func(what string, step int) {
+			t.Helper()
+			synctest.Wait()
+			s, err := r.dirs.ReadState()
+			if err != nil || s.Attempt == nil && step >= 0 || s.Attempt != nil && s.Attempt.Step != step {
+				t.Errorf("%s: %+v, %v; want step %d", what, s.Attempt, err, step)
+			}
+		}
+		under := func(id string, step int) fsm.Snapshot {
+			s := snapshot(nil)
+			s.Attempt = &fsm.Running{ID: id, Step: step}
+			return s
+		}
+		r.start()
+		r.Publish(under("a1", 0))
+		shows("the begin", 0)
+		for n := 1; n <= 5; n++ {
+			r.Publish(under("a1", n))
+			time.Sleep(together / 6)
+			shows("a short step", 0)
+		}
+		time.Sleep(together / 2)
+		shows("a step that lasts", 5)
+		r.Publish(under("a1", 6))
+		r.Publish(under("a2", 0))
+		shows("another attempt", 0)
+		r.Publish(under("a2", 1))
+		r.Publish(snapshot(nil))
+		shows("rest", -1)
+	})
 }
 
 func TestCurrentIsTheWordOfWhatIsDone(t *testing.T) {
