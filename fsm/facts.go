@@ -20,12 +20,13 @@ const (
 	AboutPlacement
 	AboutInhibitors
 	AboutSite
+	AboutBudgets
 )
 
-// Core is what classification needs; Everything is what judging may need.
+// Core is what classification needs; Everything is all there is.
 const (
 	Core       = AboutHost | AboutUnits | AboutSessions
-	Everything = AboutSite<<1 - 1
+	Everything = AboutBudgets<<1 - 1
 )
 
 // SubjectNames names each subject, for messages.
@@ -33,6 +34,7 @@ var SubjectNames = map[Subject]string{
 	AboutHost: "host", AboutUnits: "units", AboutSessions: "sessions", AboutStopSets: "stop-sets",
 	AboutAudio: "audio", AboutGPU: "gpu", AboutLoad: "load", AboutMemory: "memory", AboutJobs: "jobs",
 	AboutInference: "inference", AboutPlacement: "placement", AboutInhibitors: "inhibitors", AboutSite: "site-guards",
+	AboutBudgets: "budgets",
 }
 
 // Query asks the host for facts. Units are names beyond those the observer
@@ -41,6 +43,7 @@ type Query struct {
 	About   Subject
 	Units   []string
 	Targets []string
+	Budgets []Budget // of which the values in force are wanted
 	// Ready asks the model servers for nothing but whether they are ready: their
 	// requests are then not known.
 	Ready bool
@@ -89,6 +92,7 @@ type Facts struct {
 	Placement  Reading[Placement]          `json:"placement"`
 	Inhibitors Reading[[]Inhibitor]        `json:"inhibitors"`
 	Site       Reading[[]SiteVerdict]      `json:"site"`
+	Budgets    Reading[[]Budget]           `json:"budgets"`
 }
 
 // Host is the state of the machine and its manager.
@@ -281,6 +285,7 @@ func (f Facts) Merge(g Facts, about Subject) Facts {
 	pick(about, AboutPlacement, &f.Placement, g.Placement)
 	pick(about, AboutInhibitors, &f.Inhibitors, g.Inhibitors)
 	pick(about, AboutSite, &f.Site, g.Site)
+	pick(about, AboutBudgets, &f.Budgets, g.Budgets)
 	f.At = g.At
 	return f
 }

@@ -133,13 +133,6 @@ const (
 	DrainBlock = "block"
 )
 
-// Budget is one slice property, in systemd's D-Bus spelling and value.
-type Budget struct {
-	Slice    string
-	Property string // CPUWeight, IOWeight, MemoryHigh …
-	Value    uint64
-}
-
 // Watched returns the names of the system units that observation always reads.
 func (u Units) Watched() []string {
 	out := []string{u.Desktop, u.Compute, u.StudioPolicy, u.AudioPriority}

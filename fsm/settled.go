@@ -19,7 +19,7 @@ func never(format string, a ...any) Progress {
 }
 
 // Needs returns what to ask the host to judge Settled of op.
-func Needs(op Op, plan Plan) Query {
+func Needs(op Op, plan Plan, p Policy) Query {
 	switch op.Verb {
 	case Run, Start, Stop, MaskNow, UnmaskNow:
 		return Query{About: AboutUnits, Units: []string{op.Arg}}
@@ -33,6 +33,8 @@ func Needs(op Op, plan Plan) Query {
 		return Query{About: AboutUnits | AboutInference, Units: []string{op.Arg}, Ready: op.Verb == AwaitReady}
 	case AwaitRelease:
 		return Query{About: AboutGPU}
+	case SetBudgets:
+		return Query{About: AboutBudgets, Budgets: p.InForce(Mode(op.Arg))}
 	}
 	return Query{}
 }
@@ -55,7 +57,7 @@ func Settled(op Op, plan Plan, f Facts, p Policy) Progress {
 	case StopDesktop, StopAudio, StartAudio:
 		return userSettled(op, f)
 	case SetBudgets:
-		return done() // the action reads the properties back itself
+		return budgeted(Mode(op.Arg), f, p)
 	}
 	if !f.Units.OK {
 		return awaiting("the state of " + op.Arg + ": " + f.Units.Why())

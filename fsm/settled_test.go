@@ -90,7 +90,6 @@ func TestSettledUnits(t *testing.T) {
 		{"still masked", Op{UnmaskNow, u}, load("masked", "inactive"), "awaiting x.service to be unmasked"},
 		{"unmasked and failed", Op{UnmaskNow, u}, failed, "never exit-code"},
 
-		{"budgets", Op{SetBudgets, "compute"}, noUnits, "done"},
 		{"no such verb", Op{"dance", u}, nil, `never unknown verb "dance"`},
 	})
 }
@@ -181,6 +180,23 @@ func TestSettledRelease(t *testing.T) {
 	})
 }
 
+func TestSettledBudgets(t *testing.T) {
+	o, p := Op{SetBudgets, "compute"}, testPolicy()
+	inForce := func(change func([]Budget) []Budget) func(*host) {
+		return func(h *host) { h.facts.Budgets = read(change(p.InForce(Compute))) }
+	}
+	settle(t, []settledRow{
+		{"in force", o, inForce(func(b []Budget) []Budget { return b }), "done"},
+		{"one differs", o, inForce(func(b []Budget) []Budget { b[0].Value++; return b }), "never of " + p.Budgets[Compute][0].Slice + " is"},
+		{"one of another mode stays", o, inForce(func(b []Budget) []Budget { b[len(b)-1].Value = 7; return b }), "never is 7, not"},
+		{"one was not read", o, inForce(func(b []Budget) []Budget { return b[1:] }), "awaiting which was not read"},
+		{"unreadable", o, func(h *host) { h.facts.Budgets = Reading[[]Budget]{Cause: "not permitted"} }, "awaiting not permitted"},
+	})
+	if q := Needs(o, Plan{}, p); !slices.Equal(q.Budgets, p.InForce(Compute)) {
+		t.Errorf("asks for %v", q.Budgets)
+	}
+}
+
 // TestNeeds: what a post-condition looks at is asked for, so that facts that
 // bring nothing else settle nothing.
 func TestNeeds(t *testing.T) {
@@ -198,10 +214,10 @@ func TestNeeds(t *testing.T) {
 		{Op{StopDesktop, "1000"}, AboutSessions, nil}, {Op{StopAudio, "1000"}, AboutSessions, nil}, {Op{StartAudio, "1000"}, AboutSessions, nil},
 		{Op{Drain, "x"}, AboutUnits | AboutInference, []string{"x"}}, {Op{AwaitReady, "x"}, AboutUnits | AboutInference, []string{"x"}},
 		{Op{AwaitRelease, "display"}, AboutGPU, nil},
-		{Op{SetBudgets, "compute"}, 0, nil},
+		{Op{SetBudgets, "compute"}, AboutBudgets, nil},
 	}
 	for _, r := range rows {
-		q := Needs(r.op, plan)
+		q := Needs(r.op, plan, testPolicy())
 		if q.About != r.about || !slices.Equal(q.Units, r.units) {
 			t.Errorf("%s needs %b of %v, want %b of %v", r.op, q.About, q.Units, r.about, r.units)
 		}
@@ -216,7 +232,7 @@ func TestNeeds(t *testing.T) {
 
 func TestSubjects(t *testing.T) {
 	var all Subject
-	for s := AboutHost; s <= AboutSite; s <<= 1 {
+	for s := AboutHost; s <= AboutBudgets; s <<= 1 {
 		if SubjectNames[s] == "" {
 			t.Errorf("subject %b has no name", s)
 		}

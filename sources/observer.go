@@ -37,8 +37,10 @@ type Observer struct {
 	Placement  func(context.Context) (fsm.Placement, error)
 	Inhibitors func(context.Context) ([]fsm.Inhibitor, error)
 	Site       func(ctx context.Context, to fsm.Mode) ([]fsm.SiteVerdict, error)
+	// Budgets reads the values in force of the properties it is given.
+	Budgets func(context.Context, []fsm.Budget) ([]fsm.Budget, error)
 
-	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site slot
+	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site, budgets slot
 }
 
 // processSubjects are answered by one pass.
@@ -66,6 +68,7 @@ func (o *Observer) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 	look(fsm.AboutPlacement, func() { f.Placement = ask(ctx, &o.placement, "placement", o.Placement) })
 	look(fsm.AboutInhibitors, func() { f.Inhibitors = ask(ctx, &o.inhibitors, "inhibitors", o.Inhibitors) })
 	look(fsm.AboutSite, func() { f.Site = ask(ctx, &o.site, "site-guards", bind(o.Site, q.Wish)) })
+	look(fsm.AboutBudgets, func() { f.Budgets = ask(ctx, &o.budgets, "budgets", bind(o.Budgets, q.Budgets)) })
 	wg.Wait()
 	return f
 }

@@ -59,10 +59,12 @@ func whole() *Observer {
 		Site: func(_ context.Context, to fsm.Mode) ([]fsm.SiteVerdict, error) {
 			return []fsm.SiteVerdict{{Name: string(to)}}, nil
 		},
+		Budgets: func(_ context.Context, of []fsm.Budget) ([]fsm.Budget, error) { return of, nil },
 	}
 }
 
-var everything = fsm.Query{About: fsm.Everything, Units: []string{"extra.service"}, Targets: []string{"compute.target"}, Wish: fsm.Compute}
+var everything = fsm.Query{About: fsm.Everything, Units: []string{"extra.service"}, Targets: []string{"compute.target"}, Wish: fsm.Compute,
+	Budgets: []fsm.Budget{{Slice: "ai.slice"}}}
 
 // readings lists, by the subject's name, whether each reading is OK and its cause.
 func readings(f fsm.Facts) map[string]string {
@@ -83,7 +85,8 @@ func readings(f fsm.Facts) map[string]string {
 // field is the field of Facts that a subject fills.
 var field = map[fsm.Subject]string{fsm.AboutHost: "Host", fsm.AboutUnits: "Units", fsm.AboutSessions: "Logins", fsm.AboutStopSets: "StopSets",
 	fsm.AboutAudio: "Audio", fsm.AboutGPU: "GPU", fsm.AboutLoad: "Load", fsm.AboutMemory: "Memory", fsm.AboutJobs: "Jobs",
-	fsm.AboutInference: "Inference", fsm.AboutPlacement: "Placement", fsm.AboutInhibitors: "Inhibitors", fsm.AboutSite: "Site"}
+	fsm.AboutInference: "Inference", fsm.AboutPlacement: "Placement", fsm.AboutInhibitors: "Inhibitors", fsm.AboutSite: "Site",
+	fsm.AboutBudgets: "Budgets"}
 
 func TestEverything(t *testing.T) {
 	f := whole().Observe(t.Context(), everything)
@@ -93,7 +96,7 @@ func TestEverything(t *testing.T) {
 		}
 	}
 	if _, ok := f.Units.Value["extra.service"]; !ok || f.StopSets.Value["compute.target"].Target == "" || f.Site.Value[0].Name != "compute" ||
-		len(f.Inference.Value) != 2 || f.At.IsZero() {
+		len(f.Inference.Value) != 2 || len(f.Budgets.Value) != 1 || f.At.IsZero() {
 		t.Errorf("arguments were lost: %+v", f)
 	}
 	if len(field) != len(fsm.SubjectNames) || len(readings(f)) != len(field) {

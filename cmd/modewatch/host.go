@@ -46,7 +46,7 @@ func newHost(cfg config.Config, e ears) *host {
 	proc := procs.New("/proc", func() fsm.Policy { return p })
 	h.Observer = &sources.Observer{
 		Within: p.Deadlines.Observe,
-		Host:   h.units.Host, Units: h.units.Units, StopSets: h.units.StopSets,
+		Host:   h.units.Host, Units: h.units.Units, StopSets: h.units.StopSets, Budgets: h.units.Budgets,
 		Logins: l.Logins, Inhibitors: l.Inhibitors,
 		Procs: proc.Look,
 		Load:  load.New("/proc").Load, Memory: load.New("/proc").Memory,

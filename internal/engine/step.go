@@ -205,7 +205,7 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 	wait, awaited := lookFirst, ""
 	for {
 		looked := a.looking()
-		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan)), a.opt.Policy)
+		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan, a.opt.Policy)), a.opt.Policy)
 		if p.Done {
 			looked() // the look that proves a step; those before were part of the wait
 			return nil

@@ -105,13 +105,9 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 	return ok
 }
 
-// holds tells whether what the step would bring about is so already. Budgets
-// are not read back by observation, so they are always set.
+// holds tells whether what the step would bring about is so already.
 func (a *attempt) holds(s fsm.Step) bool {
-	if s.Verb == fsm.SetBudgets {
-		return false
-	}
-	f := observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Needs(s.Op, a.plan))
+	f := observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Needs(s.Op, a.plan, a.opt.Policy))
 	return fsm.Settled(s.Op, a.plan, f, a.opt.Policy).Done
 }
 

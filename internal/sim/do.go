@@ -79,6 +79,8 @@ func (h *Host) apply(op fsm.Op, fault FaultKind) error {
 		return h.unitOp(op)
 	case fsm.EndSession:
 		h.endSession(op.Arg, fault)
+	case fsm.SetBudgets:
+		h.facts.Budgets = fsm.Read(h.policy.InForce(fsm.Mode(op.Arg)), nil)
 	case fsm.StopDesktop, fsm.StopAudio, fsm.StartAudio:
 		for i := range h.logins.Users {
 			u := &h.logins.Users[i]

@@ -72,7 +72,7 @@ func New(p fsm.Policy) *Host {
 		Memory: fsm.Read(fsm.Memory{Available: 64 << 30}, nil), Jobs: fsm.Read([]fsm.UserJob(nil), nil),
 		Inference: fsm.Read([]fsm.Inference(nil), nil), Placement: fsm.Read(fsm.Placement{Studio: "local"}, nil),
 		Inhibitors: fsm.Read([]fsm.Inhibitor(nil), nil), Site: fsm.Read([]fsm.SiteVerdict(nil), nil),
-		StopSets: fsm.Read(map[string]fsm.StopSet{}, nil),
+		StopSets: fsm.Read(map[string]fsm.StopSet{}, nil), Budgets: fsm.Read(p.InForce(fsm.Unknown), nil),
 	}
 	return h
 }

@@ -3,7 +3,6 @@ package act
 import (
 	"context"
 	"errors"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -78,32 +77,6 @@ func TestBusErrorIsNotARefusal(t *testing.T) {
 		if busError(dbus.Error{Name: name}) != want {
 			t.Errorf("busError(%s) is %v", name, !want)
 		}
-	}
-}
-
-func TestBudgetsOfOtherModesAreUnset(t *testing.T) {
-	all := map[fsm.Mode][]fsm.Budget{
-		fsm.Desktop: {{Slice: "ai.slice", Property: "CPUWeight", Value: 50}},
-		fsm.Compute: {
-			{Slice: "ai.slice", Property: "CPUWeight", Value: 900},
-			{Slice: "user.slice", Property: "MemoryHigh", Value: 1 << 30},
-			{Slice: "user.slice", Property: "MemoryLow", Value: 1 << 20},
-		},
-	}
-	got := budgets(all, fsm.Desktop)
-	want := []fsm.Budget{
-		{Slice: "ai.slice", Property: "CPUWeight", Value: 50},
-		{Slice: "user.slice", Property: "MemoryHigh", Value: math.MaxUint64},
-		{Slice: "user.slice", Property: "MemoryLow", Value: 0},
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("desktop gets %v, want %v", got, want)
-	}
-	if got := budgets(all, fsm.Compute); !reflect.DeepEqual(got, all[fsm.Compute]) {
-		t.Errorf("compute gets %v", got)
-	}
-	if len(all[fsm.Desktop]) != 1 {
-		t.Errorf("the policy was changed: %v", all[fsm.Desktop])
 	}
 }
 
