@@ -8,7 +8,7 @@ import (
 
 // together is how long a snapshot waits for the next one where an attempt only gets
 // on: most steps are shorter, and writing beside one makes it longer.
-const together = 50 * time.Millisecond
+const together = 100 * time.Millisecond
 
 // retryAfter is the time until what could not be written is tried again, if no
 // record comes before. Nothing waits while all is well.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -111,28 +110,29 @@ func (a *Actor) systemJob(ctx context.Context, do action, unit, mode string) err
 // that is active, or whose state cannot be read. The stops may go on when it
 // returns, but the manager is through with what it had to begin (D10).
 func (a *Actor) isolate(ctx context.Context, target string) error {
-	var state, load string
-	var unread error
-	var wg sync.WaitGroup
-	wg.Go(func() { state, unread = a.property(ctx, target, "ActiveState") })
-	// The manager says of a missing target only that it may not be isolated.
-	wg.Go(func() { load, _ = a.property(ctx, target, "LoadState") })
-	wg.Wait()
+	state, err := a.property(ctx, target, "ActiveState")
 	switch {
-	case unread != nil:
-		return fmt.Errorf("cannot isolate %s: cannot read its state: %w", target, unread)
+	case err != nil:
+		return fmt.Errorf("cannot isolate %s: cannot read its state: %w", target, err)
 	case state == "active" || state == "reloading":
 		return fmt.Errorf("cannot isolate %s: %w", target, ErrActive)
-	case load == "not-found":
-		return fmt.Errorf("cannot isolate %s: %w", target, ErrNotFound)
 	}
-	if err := a.systemJob(ctx, isolating, target, isolateMode); err != nil {
+	m, err := a.manager(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot isolate %s: %w", target, err)
+	}
+	j, err := m.begin(ctx, isolating, target, isolateMode)
+	if err != nil {
+		// The manager says of a missing target only that it may not be isolated.
+		if load, _ := a.property(ctx, target, "LoadState"); load == "not-found" {
+			return fmt.Errorf("cannot isolate %s: %w", target, ErrNotFound)
+		}
 		return err
 	}
-	// Its answer comes after that; what it says is for the look that follows.
-	if m, err := a.manager(ctx); err == nil {
-		_, _ = m.ListJobsContext(ctx)
+	if err := m.await(ctx, j); err != nil {
+		return err
 	}
+	_, _ = m.ListJobsContext(ctx) // its answer comes after that; what it says is for the look that follows
 	return nil
 }
 

@@ -14,9 +14,11 @@ import (
 )
 
 // The session is looked at again at growing intervals: its state "closing" and
-// the end of its scope are never signalled.
+// the end of its scope are never signalled. Its removal is: until then a look only
+// takes time from those who see to it.
 const (
 	lookFirst = 2 * time.Millisecond
+	lookAsked = 50 * time.Millisecond // right after it was asked to end
 	lookLast  = 500 * time.Millisecond
 	sigkill   = int32(9)
 )
@@ -88,7 +90,9 @@ func (a *Actor) seeOut(ctx context.Context, s *session, removed <-chan *dbus.Sig
 				a.log(fmt.Sprintf("%s: cannot ask it to end yet: %v", s, err))
 				interval = lookLast
 			}
-			asked = err == nil
+			if asked = err == nil; asked {
+				interval = lookAsked
+			}
 			patience.Reset(a.policy.Deadlines.SessionTerm)
 		case late:
 			a.log(fmt.Sprintf("%s: still there after %s, killing it", s, a.policy.Deadlines.SessionTerm))
