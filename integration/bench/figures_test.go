@@ -207,11 +207,11 @@ func (r *report) write(t *testing.T) {
 // title is what stands above the table.
 const title = "# Figures\n\nWritten by `make bench`, in one run, and not edited. Beside each figure stands its floor: the same calls\n" +
 	"made by a program that judges nothing, observes nothing and keeps no record, or what the last words of its name say.\n" +
-	"The daemon and the floor take turns; medians are held against each other. Where the daemon looks, the floor pauses for\n" +
-	"2 ms, which do not count: systemd is slower for who comes a moment after the end of a job than right at it. What the units themselves need to start\n" +
-	"and stop is in both, and differs from one time to the next: the units of the studio overlay do nothing here, and\n" +
-	"behind ± stands twice the standard error of what is judged. What is nearer to its budget than that is called\n" +
-	"doubtful, on either side of it."
+	"The daemon and the floor take turns; medians are held against each other. Where the daemon looks, the floor pauses\n" +
+	"for 2 ms, which do not count: systemd is slower for who comes a moment after the end of a job than for who comes\n" +
+	"right at it. What the units themselves need to start and stop is in both, and differs from one time to the next;\n" +
+	"those of the studio overlay do nothing here, and the model server has no sandbox. Behind ± stands twice the\n" +
+	"standard error of what is judged. What is nearer to its budget than that is called doubtful, on either side of it."
 
 func (r *report) markdown() string {
 	var b strings.Builder

@@ -28,18 +28,23 @@ type machine struct {
 // files are those that the bench adds to a desk. Nothing here may run into a limit
 // of starts: the bench starts more often than a person does.
 var files = map[string]string{
-	"/etc/systemd/system/vllm@.service.d/50-bench.conf":     "[Unit]\nStartLimitIntervalSec=0\n",
 	"/etc/systemd/system/lab-sway@.service.d/50-bench.conf": "[Unit]\nStartLimitIntervalSec=0\n",
 	"/etc/systemd/user.conf.d/50-bench.conf":                "[Manager]\nDefaultStartLimitIntervalSec=0\n",
 	// Her manager outlives her sessions, so that each round has the same steps.
 	"/var/lib/systemd/linger/alice": "",
-	// What the overlay's units do takes ten times as long as what is measured, and
-	// never twice the same time.
+	// What these units do, and their sandboxes, take many times as long as what is
+	// measured, and never twice the same time.
+	"/etc/systemd/system/vllm@.service":               serverUnit,
 	"/etc/systemd/system/audio-priority.service":      overlayUnit,
 	"/etc/systemd/system/studio-local-policy.service": overlayUnit,
 	// A unit that is nobody's business.
 	"/etc/systemd/system/bench-other.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
 }
+
+// serverUnit stands for the model server's unit.
+const serverUnit = "[Unit]\nPartOf=%i.target\nAfter=%i.target\nStartLimitIntervalSec=0\n" +
+	"[Service]\nType=exec\nSlice=ai.slice\nEnvironmentFile=/etc/modewatch/vllm/%i.env\n" +
+	"ExecStart=/usr/libexec/modewatch/vllm-serve %i\nKillMode=mixed\n"
 
 // overlayUnit stands for the two units of the studio overlay.
 const overlayUnit = "[Unit]\nPartOf=desktop.target\nAfter=desktop.target\nStartLimitIntervalSec=0\n" +

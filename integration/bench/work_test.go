@@ -14,7 +14,7 @@ import (
 
 // counts are how often things are repeated, in full and in short.
 var (
-	rounds = map[bool]int{true: 50, false: 3}
+	rounds = map[bool]int{true: 60, false: 3}
 	writes = map[bool]int{true: 200, false: 20}
 	spawns = map[bool]int{true: 200, false: 50}
 )
