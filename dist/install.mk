@@ -23,7 +23,7 @@ dist_links := observe-current \
 	check_target_reachable check_studio_capability_local check_audio_idle \
 	check_gpu_display_released check_graphical_session_absent \
 	check_graphical_session_present check_vllm_drainable check_memory_headroom \
-	check_cpu_load_safe check_user_jobs_safe
+	check_cpu_load_safe check_user_jobs_safe check_holds
 
 # Units that run the program and share one sandbox.
 dist_hardened := modewatch.service mode-controller@.service mode-observe.service mode-guard@.service

@@ -21,12 +21,13 @@ const (
 	AboutInhibitors
 	AboutSite
 	AboutBudgets
+	AboutHolds
 )
 
 // Core is what classification needs; Everything is all there is.
 const (
 	Core       = AboutHost | AboutUnits | AboutSessions
-	Everything = AboutBudgets<<1 - 1
+	Everything = AboutHolds<<1 - 1
 )
 
 // SubjectNames names each subject, for messages.
@@ -34,7 +35,7 @@ var SubjectNames = map[Subject]string{
 	AboutHost: "host", AboutUnits: "units", AboutSessions: "sessions", AboutStopSets: "stop-sets",
 	AboutAudio: "audio", AboutGPU: "gpu", AboutLoad: "load", AboutMemory: "memory", AboutJobs: "jobs",
 	AboutInference: "inference", AboutPlacement: "placement", AboutInhibitors: "inhibitors", AboutSite: "site-guards",
-	AboutBudgets: "budgets",
+	AboutBudgets: "budgets", AboutHolds: "holds",
 }
 
 // Query asks the host for facts. Units are names beyond those the observer
@@ -93,6 +94,7 @@ type Facts struct {
 	Inhibitors Reading[[]Inhibitor]        `json:"inhibitors"`
 	Site       Reading[[]SiteVerdict]      `json:"site"`
 	Budgets    Reading[[]Budget]           `json:"budgets"`
+	Holds      Reading[[]Hold]             `json:"holds"`
 }
 
 // Host is the state of the machine and its manager.
@@ -286,6 +288,7 @@ func (f Facts) Merge(g Facts, about Subject) Facts {
 	pick(about, AboutInhibitors, &f.Inhibitors, g.Inhibitors)
 	pick(about, AboutSite, &f.Site, g.Site)
 	pick(about, AboutBudgets, &f.Budgets, g.Budgets)
+	pick(about, AboutHolds, &f.Holds, g.Holds)
 	f.At = g.At
 	return f
 }

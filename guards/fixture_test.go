@@ -55,8 +55,8 @@ func onDesktop() fsm.Facts {
 		Jobs:       ok([]fsm.UserJob(nil)),
 		Inference:  ok([]fsm.Inference(nil)),
 		Placement:  ok(fsm.Placement{Studio: "local"}),
-		Inhibitors: ok([]fsm.Inhibitor(nil)),
-		Site:       ok([]fsm.SiteVerdict(nil)),
+		Inhibitors: ok([]fsm.Inhibitor(nil)), Holds: ok([]fsm.Hold(nil)),
+		Site: ok([]fsm.SiteVerdict(nil)),
 	}
 }
 

@@ -53,6 +53,18 @@ func run(t *testing.T, name string, rows []row) {
 	}
 }
 
+func TestHolds(t *testing.T) {
+	held := func(in *Input) {
+		in.Facts.Holds.Value = []fsm.Hold{{Why: "rendering", By: fsm.Caller{UID: 1000, PID: 42, Session: "c1"}}, {Why: "guests", By: fsm.Caller{UID: 0}}}
+	}
+	run(t, "check_holds", []row{
+		{"nobody", onDesktop, fsm.Compute, nil, "", 0, "nobody holds"},
+		{"two", onDesktop, fsm.Compute, held, "", 13, "rendering, held by uid 1000 (PID 42, session c1) | 2 in all"},
+		{"in compute", inCompute, fsm.Desktop, held, "", 13, "rendering"},
+		{"unreadable", onDesktop, fsm.StudioLocal, func(in *Input) { in.Facts.Holds = broken[[]fsm.Hold]() }, "", 23, "the probe broke"},
+	})
+}
+
 func TestAudioIdle(t *testing.T) {
 	run(t, "check_audio_idle", []row{
 		{"nobody", onDesktop, fsm.Compute, nil, "", 0, "/dev/snd"},

@@ -6,11 +6,11 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// All lists the guards of specification section 24.1 in the order of section
-// 10.3, in which they are judged, told and weighed.
+// All lists the guards of specification section 24.1 and that of holds (D14) in the
+// order of section 10.3, in which they are judged, told and weighed.
 var All = []Guard{
 	targetReachable, studioLocal, sessionPresent, audioIdle, gpuReleased,
-	sessionAbsent, cpuLoadSafe, userJobsSafe, vllmDrainable, memoryHeadroom,
+	sessionAbsent, cpuLoadSafe, userJobsSafe, noHolds, vllmDrainable, memoryHeadroom,
 }
 
 // ByName returns the guard of that name.
@@ -55,6 +55,9 @@ func extra(plan fsm.Plan, p fsm.Policy) []Guard {
 	}
 	if stopsAI(plan, p) {
 		out = append(out, vllmDrainable)
+	}
+	if plan.From != plan.To { // a repair takes nobody anywhere
+		out = append(out, noHolds)
 	}
 	return out
 }

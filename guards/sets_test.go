@@ -19,7 +19,7 @@ func names(set []Guard) string {
 // TestSets holds section 10.3 and D14, written out.
 func TestSets(t *testing.T) {
 	const (
-		intoCompute = "target_reachable audio_idle gpu_display_released cpu_load_safe user_jobs_safe memory_headroom site-guards"
+		intoCompute = "target_reachable audio_idle gpu_display_released cpu_load_safe user_jobs_safe holds memory_headroom site-guards"
 		d, s, c     = fsm.Desktop, fsm.StudioLocal, fsm.Compute
 	)
 	stopsVLLM := []fsm.Step{{Op: fsm.Op{Verb: fsm.Stop, Arg: "vllm@compute.service"}}}
@@ -29,17 +29,17 @@ func TestSets(t *testing.T) {
 		studio bool // jobs.studio
 		want   string
 	}{
-		{"desktop → studio-local", fsm.Plan{From: d, To: s}, false, "target_reachable studio_capability_local graphical_session_present site-guards"},
-		{"with its optional policy", fsm.Plan{From: d, To: s}, true, "target_reachable studio_capability_local graphical_session_present user_jobs_safe site-guards"},
-		{"with an AI unit active", fsm.Plan{From: d, To: s, Steps: stopsVLLM}, false, "target_reachable studio_capability_local graphical_session_present vllm_drainable site-guards"},
-		{"studio-local → desktop", fsm.Plan{From: s, To: d}, true, "target_reachable site-guards"},
+		{"desktop → studio-local", fsm.Plan{From: d, To: s}, false, "target_reachable studio_capability_local graphical_session_present holds site-guards"},
+		{"with its optional policy", fsm.Plan{From: d, To: s}, true, "target_reachable studio_capability_local graphical_session_present user_jobs_safe holds site-guards"},
+		{"with an AI unit active", fsm.Plan{From: d, To: s, Steps: stopsVLLM}, false, "target_reachable studio_capability_local graphical_session_present holds vllm_drainable site-guards"},
+		{"studio-local → desktop", fsm.Plan{From: s, To: d}, true, "target_reachable holds site-guards"},
 		{"desktop → compute", fsm.Plan{From: d, To: c}, false, intoCompute},
 		{"desktop → compute, isolate stops an AI unit of desktop", fsm.Plan{From: d, To: c, Stops: []string{"vllm@desktop.service"}}, false,
-			"target_reachable audio_idle gpu_display_released cpu_load_safe user_jobs_safe vllm_drainable memory_headroom site-guards"},
+			"target_reachable audio_idle gpu_display_released cpu_load_safe user_jobs_safe holds vllm_drainable memory_headroom site-guards"},
 		{"studio-local → compute", fsm.Plan{From: s, To: c}, false, intoCompute},
-		{"compute → desktop", fsm.Plan{From: c, To: d}, true, "target_reachable vllm_drainable memory_headroom site-guards"},
-		{"compute → desktop, with its stop", fsm.Plan{From: c, To: d, Steps: stopsVLLM}, true, "target_reachable vllm_drainable memory_headroom site-guards"},
-		{"compute → studio-local", fsm.Plan{From: c, To: s}, true, "target_reachable studio_capability_local vllm_drainable memory_headroom site-guards"},
+		{"compute → desktop", fsm.Plan{From: c, To: d}, true, "target_reachable holds vllm_drainable memory_headroom site-guards"},
+		{"compute → desktop, with its stop", fsm.Plan{From: c, To: d, Steps: stopsVLLM}, true, "target_reachable holds vllm_drainable memory_headroom site-guards"},
+		{"compute → studio-local", fsm.Plan{From: c, To: s}, true, "target_reachable studio_capability_local holds vllm_drainable memory_headroom site-guards"},
 		{"repair of desktop", fsm.Plan{Kind: fsm.Repair, From: d, To: d}, false, "target_reachable site-guards"},
 		{"repair of desktop that stops vLLM", fsm.Plan{Kind: fsm.Repair, From: d, To: d, Steps: stopsVLLM}, false, "target_reachable vllm_drainable site-guards"},
 		{"repair of studio-local", fsm.Plan{Kind: fsm.Repair, From: s, To: s}, false, "target_reachable studio_capability_local site-guards"},
@@ -78,10 +78,10 @@ func TestBefore(t *testing.T) {
 	}{
 		{"mask-now display-manager.service", onDesktop, fsm.Compute, false, prediction + "site-guards"},
 		{"end-session c2", onDesktop, fsm.Compute, false, prediction + "site-guards"},
-		{"end-session c2", onDesktop, fsm.Compute, true, prediction + "cpu_load_safe user_jobs_safe memory_headroom site-guards"},
+		{"end-session c2", onDesktop, fsm.Compute, true, prediction + "cpu_load_safe user_jobs_safe holds memory_headroom site-guards"},
 		{"await-release display", onDesktop, fsm.Compute, true, ""},
 		{"isolate compute.target", onDesktop, fsm.Compute, false, proof + "site-guards"},
-		{"isolate compute.target", onDesktop, fsm.Compute, true, proof + "cpu_load_safe user_jobs_safe memory_headroom site-guards"},
+		{"isolate compute.target", onDesktop, fsm.Compute, true, proof + "cpu_load_safe user_jobs_safe holds memory_headroom site-guards"},
 		{"start vllm@compute.service", onDesktop, fsm.Compute, false, proof + "site-guards"},
 		{"await-ready vllm@compute.service", onDesktop, fsm.Compute, true, ""},
 		{"start studio-local-policy.service", onDesktop, fsm.StudioLocal, true, ""},
@@ -90,7 +90,7 @@ func TestBefore(t *testing.T) {
 		{"stop vllm@compute.service", inCompute, fsm.Desktop, true, "vllm_drainable"},
 		{"isolate desktop.target", inCompute, fsm.Desktop, false, "target_reachable vllm_drainable site-guards"},
 		{"isolate desktop.target", inCompute, fsm.StudioLocal, false, "target_reachable studio_capability_local vllm_drainable site-guards"},
-		{"isolate desktop.target", inCompute, fsm.Desktop, true, "target_reachable vllm_drainable memory_headroom site-guards"},
+		{"isolate desktop.target", inCompute, fsm.Desktop, true, "target_reachable holds vllm_drainable memory_headroom site-guards"},
 	}
 	for _, r := range rows {
 		in := input(t, r.host(), testPolicy(), r.to)

@@ -68,6 +68,16 @@ var reasons = []reason{
 		return "nightly.service (started by a timer)"
 	}, cure: stopped("nightly.timer nightly.service")},
 	{name: "a lock against the shutdown", guard: "check_user_jobs_safe", code: 13, arise: started("burner.service", "inhibits shutdown: burning"), cure: stopped("burner.service")},
+	{name: "somebody holds this host", guard: "check_holds", code: 13, arise: func(d *desk) string {
+		d.as("bob", "modewatch", "hold", "--why", "guests", "--for", "1h")
+		return "guests, held by uid 1001"
+	}, cure: cured("modewatch hold --release $(basename /run/mode-controller/holds/*.json .json)")},
+	{name: "a command holds this host, and is killed", to: fsm.StudioLocal, guard: "check_holds", code: 13, arise: sh(
+		"cp -n /usr/bin/sleep /tmp/rendering; setsid modewatch hold --why rendering -- /tmp/rendering infinity >/dev/null 2>&1 </dev/null & "+
+			"until pgrep -x rendering >/dev/null; do sleep 0.01; done", "rendering, held by uid 0 (PID "),
+		cure: cured("pkill -KILL -f '^modewatch hold'; pkill -KILL -x rendering")},
+	{name: "a hold that cannot be read", to: fsm.StudioLocal, guard: "check_holds", code: 23, arise: sh("echo junk >/run/mode-controller/holds/junk.json", "it is no JSON hold of uid 0"),
+		cure: cured("rm /run/mode-controller/holds/junk.json")},
 	{name: "the target is masked", guard: "check_target_reachable", code: 18, arise: sh("systemctl mask --runtime compute.target", "compute.target is masked"), cure: cured("systemctl unmask --runtime compute.target")},
 	{name: "the target does not exist", guard: "check_target_reachable", code: 18, arise: sh("mv /usr/lib/systemd/system/compute.target /root; systemctl daemon-reload", "compute.target does not exist"), cure: cured("mv /root/compute.target /usr/lib/systemd/system; systemctl daemon-reload")},
 	{name: "the target cannot be isolated", guard: "check_target_reachable", code: 18, arise: dropped("compute.target", "[Unit]\nAllowIsolate=no\n", "lacks AllowIsolate=yes"), cure: undropped("compute.target")},

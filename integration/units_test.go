@@ -99,8 +99,10 @@ func TestTheInstalledNames(t *testing.T) {
 	}
 	d.want(31, "force", "compute")
 	d.want(30, "request", "comptue")
-	if r, err := d.RunAs(t.Context(), "alice", "modewatch", "request", "compute"); err != nil || r.Code != 32 {
-		t.Errorf("alice, who is not in the group, got exit %d (%v)\n%s%s", r.Code, err, r.Stdout, r.Stderr)
+	for _, ask := range [][]string{{"request", "compute"}, {"hold", "--", "true"}} {
+		if r, err := d.RunAs(t.Context(), "alice", append([]string{"modewatch"}, ask...)...); err != nil || r.Code != 32 {
+			t.Errorf("%v: alice, who is not in the group, got exit %d (%v)\n%s%s", ask, r.Code, err, r.Stdout, r.Stderr)
+		}
 	}
 	if r, err := d.RunAs(t.Context(), "bob", "modewatch", "request", "compute"); err != nil || r.Code != 0 {
 		t.Errorf("bob, who is in the group, got exit %d (%v)\n%s%s", r.Code, err, r.Stdout, r.Stderr)

@@ -39,8 +39,9 @@ type Observer struct {
 	Site       func(ctx context.Context, to fsm.Mode) ([]fsm.SiteVerdict, error)
 	// Budgets reads the values in force of the properties it is given.
 	Budgets func(context.Context, []fsm.Budget) ([]fsm.Budget, error)
+	Holds   func(context.Context) ([]fsm.Hold, error)
 
-	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site, budgets slot
+	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site, budgets, holds slot
 }
 
 // processSubjects are answered by one pass.
@@ -69,6 +70,7 @@ func (o *Observer) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 	look(fsm.AboutInhibitors, func() { f.Inhibitors = ask(ctx, &o.inhibitors, "inhibitors", o.Inhibitors) })
 	look(fsm.AboutSite, func() { f.Site = ask(ctx, &o.site, "site-guards", bind(o.Site, q.Wish)) })
 	look(fsm.AboutBudgets, func() { f.Budgets = ask(ctx, &o.budgets, "budgets", bind(o.Budgets, q.Budgets)) })
+	look(fsm.AboutHolds, func() { f.Holds = ask(ctx, &o.holds, "holds", o.Holds) })
 	wg.Wait()
 	return f
 }

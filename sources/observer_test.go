@@ -60,6 +60,7 @@ func whole() *Observer {
 			return []fsm.SiteVerdict{{Name: string(to)}}, nil
 		},
 		Budgets: func(_ context.Context, of []fsm.Budget) ([]fsm.Budget, error) { return of, nil },
+		Holds:   func(context.Context) ([]fsm.Hold, error) { return []fsm.Hold{{ID: "h"}}, nil },
 	}
 }
 
@@ -86,7 +87,7 @@ func readings(f fsm.Facts) map[string]string {
 var field = map[fsm.Subject]string{fsm.AboutHost: "Host", fsm.AboutUnits: "Units", fsm.AboutSessions: "Logins", fsm.AboutStopSets: "StopSets",
 	fsm.AboutAudio: "Audio", fsm.AboutGPU: "GPU", fsm.AboutLoad: "Load", fsm.AboutMemory: "Memory", fsm.AboutJobs: "Jobs",
 	fsm.AboutInference: "Inference", fsm.AboutPlacement: "Placement", fsm.AboutInhibitors: "Inhibitors", fsm.AboutSite: "Site",
-	fsm.AboutBudgets: "Budgets"}
+	fsm.AboutBudgets: "Budgets", fsm.AboutHolds: "Holds"}
 
 func TestEverything(t *testing.T) {
 	f := whole().Observe(t.Context(), everything)

@@ -24,6 +24,7 @@ var advices = map[string]string{
 	"check_gpu_display_released":      "end that process, then ask again",
 	"check_cpu_load_safe":             "wait until the load is gone, or raise the threshold in the configuration",
 	"check_user_jobs_safe":            "let it finish, end it, or list it in the configuration as one that never counts",
+	"check_holds":                     "wait until the hold ends, or end it: modewatch hold --release ID; modewatch status lists them",
 	"check_memory_headroom":           "end what uses the memory, or lower what the configuration asks for",
 	"check_vllm_drainable":            "let its requests end, or stop the unit",
 	"check_graphical_session_present": "begin a session at the desk, then ask again",

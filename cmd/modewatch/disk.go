@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/modewatch/modewatch/sinks/history"
 	"github.com/modewatch/modewatch/sinks/runfiles"
 	"github.com/modewatch/modewatch/sources/desired"
+	"github.com/modewatch/modewatch/sources/procs"
 )
 
 // files reads what the controller keeps on disk. A file that is not there is
@@ -64,6 +66,13 @@ func (f files) store() *desired.Store {
 	s := desired.New(f.run, 0)
 	s.Owner = ownerOf(f.run)
 	return s
+}
+
+// holds returns what keeps this host in its mode, with who made it.
+func (f files) holds() ([]fsm.Hold, error) {
+	s := f.store()
+	s.Who = procs.New("/proc", nil).Caller
+	return s.Holds(context.Background())
 }
 
 // desired returns the mode that the file desired names, "" if it names none.

@@ -10,6 +10,7 @@ import (
 	"github.com/modewatch/modewatch/sinks/act"
 	"github.com/modewatch/modewatch/sources"
 	"github.com/modewatch/modewatch/sources/bus"
+	"github.com/modewatch/modewatch/sources/desired"
 	"github.com/modewatch/modewatch/sources/inference"
 	"github.com/modewatch/modewatch/sources/load"
 	"github.com/modewatch/modewatch/sources/logind"
@@ -44,6 +45,8 @@ func newHost(cfg config.Config, e ears) *host {
 	h.units = units.New(h.bus, p.Units.Watched(), p.Units.Switch, e.hint)
 	l := logind.New(h.bus, p, e.hint, e.down)
 	proc := procs.New("/proc", func() fsm.Policy { return p })
+	wishes := desired.New(cfg.RunDir, operators())
+	wishes.Who = proc.Caller
 	h.Observer = &sources.Observer{
 		Within: p.Deadlines.Observe,
 		Host:   h.units.Host, Units: h.units.Units, StopSets: h.units.StopSets, Budgets: h.units.Budgets,
@@ -54,6 +57,7 @@ func newHost(cfg config.Config, e ears) *host {
 			return inference.Probe(ctx, inference.Running(p, up), ready)
 		},
 		Placement: func(ctx context.Context) (fsm.Placement, error) { return placement.Read(ctx, cfg.PlacementFile) },
+		Holds:     wishes.Holds,
 		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Run,
 	}
 	return h

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func runObserve(e env, _ []string) (int, error) {
 func lookAtAll(ctx context.Context, host engine.Host, p fsm.Policy) fsm.Facts {
 	ctx, cancel := context.WithTimeout(ctx, p.Deadlines.Observe)
 	defer cancel()
-	return host.Observe(ctx, fsm.Query{About: fsm.Everything, Targets: []string{p.Units.Desktop, p.Units.Compute}})
+	return host.Observe(ctx, fsm.Query{About: fsm.Everything, Targets: []string{p.Units.Desktop, p.Units.Compute}, Budgets: p.InForce(fsm.Unknown)})
 }
 
 // refresh writes the file current unless somebody else keeps it.
@@ -86,6 +87,8 @@ func (p *page) facts(doc observed, policy fsm.Policy) {
 	tell(p, "placement", f.Placement, func(x fsm.Placement) []string { return []string{"studio: " + orDash(x.Studio)} })
 	tell(p, "inhibitors", f.Inhibitors, inhibitorLines)
 	tell(p, "site guards", f.Site, siteLines)
+	tell(p, "budgets", f.Budgets, budgetLines)
+	tell(p, "holds", f.Holds, func(list []fsm.Hold) []string { return holdLines(list, doc.At) })
 }
 
 // tell writes the lines of a reading, "none" for an empty one, and why it could
@@ -230,6 +233,31 @@ func inhibitorLines(list []fsm.Inhibitor) []string {
 	var out []string
 	for _, i := range list {
 		out = append(out, fmt.Sprintf("%s (PID %d) of %s inhibits %s: %s", i.Who, i.PID, userName(i.UID), i.What, i.Why))
+	}
+	return out
+}
+
+func budgetLines(list []fsm.Budget) []string {
+	var out []string
+	for _, b := range list {
+		line := b.Slice + ": " + property(b)
+		if b.Value == math.MaxUint64 && strings.HasSuffix(b.Property, "Weight") {
+			line = b.Slice + ": " + b.Property + " not set"
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+// holdLines tells who keeps this host in its mode, why, and for how long.
+func holdLines(list []fsm.Hold, now time.Time) []string {
+	var out []string
+	for _, h := range list {
+		line := fmt.Sprintf("%s, since %s", h, clock(h.Since, now))
+		if !h.Until.IsZero() {
+			line += " until " + clock(h.Until, now)
+		}
+		out = append(out, line+", id "+h.ID)
 	}
 	return out
 }

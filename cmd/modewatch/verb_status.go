@@ -28,6 +28,7 @@ type overview struct {
 	Attempt    *fsm.Running    `json:"attempt,omitempty"`
 	Last       *fsm.Attempt    `json:"last,omitempty"`
 	Blocking   []fsm.Verdict   `json:"blocking"`
+	Holds      []fsm.Hold      `json:"holds"`
 	Notes      []fsm.Note      `json:"notes,omitempty"`
 	Controller controller      `json:"controller"`
 }
@@ -49,6 +50,10 @@ func runStatus(e env, _ []string) (int, error) {
 		return 0, err
 	}
 	o := overviewOf(v, e.now())
+	if o.Holds, err = filesOf(cfg).holds(); err != nil {
+		o.Notes = append(o.Notes, fsm.Note{What: fsm.NoteSource, Text: err.Error(), At: o.At})
+	}
+	o.Holds = list(o.Holds)
 	if o.Reconcile && o.Attempt == nil && o.Wish != nil {
 		o.Blocking = e.blockingNow(cfg, *o.Wish)
 	}
@@ -68,6 +73,7 @@ func overviewOf(v view, now time.Time) overview {
 		Evidence: s.Observation.Evidence, Degraded: s.Observation.Degraded, Desired: v.Desired, Wish: s.Wish,
 		Attempt: s.Attempt, Last: s.Last, Notes: s.Notes, Blocking: []fsm.Verdict{},
 		Controller: controller{Alive: v.Live, Daemon: v.Live && !v.Once}}
+	o.Holds = []fsm.Hold{}
 	o.Degraded, o.Evidence = list(o.Degraded), list(o.Evidence)
 	if v.Live {
 		o.Since, o.Controller.PID = &s.Since, s.PID
@@ -100,6 +106,9 @@ func (p *page) overview(o overview, now time.Time) {
 		p.causes(*o.Last)
 	}
 	p.blocking(o)
+	for _, line := range holdLines(o.Holds, now) {
+		p.row("held", p.warn(line))
+	}
 	for _, n := range o.Notes {
 		p.row("note", fmt.Sprintf("%s at %s", n.Text, clock(n.At, now)))
 	}

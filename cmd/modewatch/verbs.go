@@ -34,6 +34,13 @@ the mode that is wished for. Exits as the request would, as far as can be seen.`
 		{name: "explain", args: "MODE", min: 1, max: 1, summary: "tell what a mode means on this host", read: true, spec: 6, flags: plain(runExplain),
 			long: `Tells the target, services, budgets and owners of a mode, the guards before
 it, where the studio is placed, and what isolating its target would stop now.`},
+		{name: "hold", args: "[-- COMMAND...]", max: 1 << 20, summary: "keep this host in its mode while a command runs, or for a time", flags: holdVerb,
+			long: `While COMMAND runs, or for the time of --for, every transition is refused and
+tells why. The hold dies with this process, and is listed by status. Exits as
+COMMAND does.
+
+    modewatch hold --why rendering -- blender -b film.blend -a
+    modewatch hold --why "guests" --for 2h`},
 		{name: "history", summary: "list the attempts on record", read: true, flags: historyVerb},
 		{name: "state", summary: "print the controller's state, in milliseconds", read: true, flags: plain(runState),
 			long: `Prints boot, desktop, studio-local, compute, transitioning or

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// prepare makes what is missing of the run directory, the spool and desired,
-// and puts their owner and mode right (D19).
+// prepare makes what is missing of the run directory, the spool, the holds and
+// desired, and puts their owner and mode right (D19).
 func (s *Store) prepare() error {
 	if err := os.MkdirAll(s.Dir, dirMode); err != nil {
 		return fmt.Errorf("cannot make %s: %w", s.Dir, err)
@@ -16,12 +16,14 @@ func (s *Store) prepare() error {
 	if err := s.claim(s.Dir, dirMode, -1); err != nil {
 		return err
 	}
-	spool := s.path(spoolName)
-	if err := os.Mkdir(spool, spoolMode); err != nil && !os.IsExist(err) {
-		return fmt.Errorf("cannot make %s: %w", spool, err)
-	}
-	if err := s.claim(spool, spoolMode|os.ModeSticky, s.Group); err != nil {
-		return err
+	for name, mode := range map[string]os.FileMode{spoolName: spoolMode, holdsName: holdsMode} {
+		dir := s.path(name)
+		if err := os.Mkdir(dir, mode); err != nil && !os.IsExist(err) {
+			return fmt.Errorf("cannot make %s: %w", dir, err)
+		}
+		if err := s.claim(dir, mode|os.ModeSticky, s.Group); err != nil {
+			return err
+		}
 	}
 	if err := s.restore(); err != nil {
 		return fmt.Errorf("cannot make %s: %w", s.path(wordFile), err)

@@ -1,6 +1,7 @@
 // Package desired owns the wish on disk: the file desired, which anybody in the
 // group may write, wish.json, which remembers whose wish it was and which
-// content was already handled, and the spool of requests (D4, D18, D19).
+// content was already handled, the spool of requests, and
+// the holds (D4, D18, D19).
 //
 // What a look at desired finds, and what follows:
 //
