@@ -126,6 +126,7 @@ func (s *Store) Holds(ctx context.Context) ([]fsm.Hold, error) {
 	var out []fsm.Hold
 	for _, e := range entries {
 		if draft(e.Name()) || ctx.Err() != nil {
+			s.clearDraft(holdsName, e)
 			continue
 		}
 		h, err := s.readHold(e.Name())

@@ -158,6 +158,30 @@ func TestAReaderHoldsNothing(t *testing.T) {
 	}
 }
 
+// What is being written is no hold yet; what a dead writer left of one goes.
+func TestDraftsAreNoHolds(t *testing.T) {
+	s := prepared(t)
+	fresh, stale := s.path(holdsName+"/.fresh"), s.path(holdsName+"/.stale")
+	for _, path := range []string{fresh, stale} {
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := time.Now().Add(-2 * staleDraft)
+	if err := os.Chtimes(stale, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if list := holdsOf(t, s); len(list) != 0 {
+		t.Errorf("drafts are in force: %+v", list)
+	}
+	if _, err := os.Stat(fresh); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(stale); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the stale draft is left: %v", err)
+	}
+}
+
 func TestNobodyHoldsWithoutADirectory(t *testing.T) {
 	s := &Store{Dir: t.TempDir(), Owner: os.Getuid()}
 	if list, err := s.Holds(t.Context()); err != nil || len(list) != 0 {

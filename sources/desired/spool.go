@@ -87,18 +87,22 @@ func (s *Store) waiting() []string {
 	age := map[string]time.Time{}
 	var out []string
 	for _, e := range entries {
-		fi, err := e.Info()
-		switch {
-		case err != nil:
-		case !draft(e.Name()):
+		if draft(e.Name()) {
+			s.clearDraft(spoolName, e)
+		} else if fi, err := e.Info(); err == nil {
 			age[e.Name()] = fi.ModTime()
 			out = append(out, e.Name())
-		case time.Since(fi.ModTime()) > staleDraft:
-			os.Remove(s.path(spoolName + "/" + e.Name()))
 		}
 	}
 	sort.SliceStable(out, func(i, j int) bool { return age[out[i]].Before(age[out[j]]) })
 	return out
+}
+
+// clearDraft removes a draft whose writer died, as far as we may.
+func (s *Store) clearDraft(dir string, e os.DirEntry) {
+	if fi, err := e.Info(); err == nil && draft(e.Name()) && time.Since(fi.ModTime()) > staleDraft {
+		_ = os.Remove(s.path(dir + "/" + e.Name()))
+	}
 }
 
 // draft tells whether a client still writes the file.
