@@ -198,20 +198,6 @@ type UserJob struct {
 	Pattern string `json:"pattern,omitempty"` // the configured pattern that it matched
 }
 
-// Audio is what is known of low-latency audio in use.
-type Audio struct {
-	Users  []AudioUse `json:"users"`  // empty: nobody
-	Looked []string   `json:"looked"` // what was looked at, told in the verdict
-}
-
-// AudioUse is one process that uses audio.
-type AudioUse struct {
-	PID  int    `json:"pid"`
-	UID  int    `json:"uid"`
-	Comm string `json:"comm"`
-	How  string `json:"how"` // "configured process", "holds /dev/snd/pcmC0D0p"
-}
-
 // GPU is the state of the GPUs' device nodes and who holds them (D16).
 type GPU struct {
 	Present []string    `json:"present"` // the display and AI device nodes that exist

@@ -83,11 +83,18 @@ type GPUPolicy struct {
 	Infra   []string // holders that never count, by exact name of executable
 }
 
-// AudioPolicy tells which processes are low-latency audio by name alone.
+// AudioPolicy tells what counts as audio in use (section 10.2, D14).
 type AudioPolicy struct {
-	Processes []string
+	Processes []string // executables that count by running
 	Nodes     []string // patterns of PCM device nodes
 	Ignore    []string // holders of PCM nodes that do not count by themselves
+	Servers   []string // executables of PipeWire servers
+	Program   string   // pw-dump, which reads their graphs; empty: they are not read
+	// Allow and Deny name PipeWire clients, by application, binary or node: those
+	// that never count, and those that count by being connected.
+	Allow, Deny []string
+	LowLatency  time.Duration // a client that asks for no more counts though it pauses
+	Debounce    time.Duration // how long a graph in use must be quiet
 }
 
 // LoadPolicy holds the CPU threshold.

@@ -40,6 +40,15 @@ func inSession(name string) func(*desk) string {
 	return func(d *desk) string { return fmt.Sprintf("%s (PID %d, uid 1000", name, d.spawn(d.alice, name, "")) }
 }
 
+// audible is the cause that a program of alice's uses her PipeWire.
+func audible(command, culprit string) func(*desk) string {
+	return func(d *desk) string {
+		d.in(d.alice, "export XDG_RUNTIME_DIR=/run/user/1000; setsid "+command+" >/dev/null 2>&1 </dev/null &")
+		d.eventually(command+" to be heard", func() bool { return d.mode("guard", "check_audio_idle").Code == 10 })
+		return culprit
+	}
+}
+
 func gone(name string) func(*desk) { return cured("pkill -KILL -x '" + name + "'") }
 
 // started and stopped are the cause that a unit runs, and its cure.
@@ -50,6 +59,11 @@ func stopped(unit string) func(*desk)                 { return cured("systemctl 
 var reasons = []reason{
 	{name: "somebody records", guard: "check_audio_idle", code: 10, arise: inSession("reaper"), cure: gone("reaper")},
 	{name: "a sound card is held", guard: "check_audio_idle", code: 10, arise: started("player.service", "/dev/snd/pcmC0D0p"), cure: stopped("player.service")},
+	{name: "somebody plays silence", guard: "check_audio_idle", code: 10, arise: audible("pacat --playback --raw /dev/zero", "pacat (PID "), cure: gone("pacat")},
+	{name: "a JACK client runs", guard: "check_audio_idle", code: 10, arise: audible("pw-jack -p 64 jack_metro -b 60", "is a running JACK client at 64/48000"), cure: gone("jack_metro")},
+	{name: "PipeWire hangs", guard: "check_audio_idle", code: 20, arise: sh("pkill -STOP -x pipewire", "cannot read the PipeWire graph of uid 1000"), cure: cured("pkill -CONT -x pipewire")},
+	{name: "the program that reads the graph is missing", guard: "check_audio_idle", code: 20, arise: sh("mv /usr/bin/pw-dump /root", "pw-dump is not installed"), cure: cured("mv /root/pw-dump /usr/bin")},
+	{name: "the program that reads the graph talks junk", guard: "check_audio_idle", code: 20, arise: sh("mv /usr/bin/pw-dump /root; cp /usr/bin/echo /usr/bin/pw-dump", "cannot understand what pw-dump says"), cure: cured("mv /root/pw-dump /usr/bin")},
 	{name: "a service that stays holds the GPU", guard: "check_gpu_display_released", code: 11, arise: started("miner.service", "miner.service"), cure: stopped("miner.service")},
 	{name: "a remote session holds the GPU", guard: "check_gpu_display_released", code: 11, arise: remoteHolder, cure: func(d *desk) {
 		d.Must(d.t, "loginctl", "terminate-user", "bob")

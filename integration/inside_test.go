@@ -13,7 +13,7 @@ import (
 
 // inside are the packages with tests that need a booted systemd around them:
 // they skip elsewhere, and are run in a container here.
-var inside = []string{"sinks/act", "sinks/journal", "sinks/notify"}
+var inside = []string{"sources/audio", "sinks/act", "sinks/journal", "sinks/notify"}
 
 func TestPackagesInsideTheLab(t *testing.T) {
 	for _, pkg := range inside {
@@ -37,6 +37,11 @@ func TestPackagesInsideTheLab(t *testing.T) {
 				t.Fatalf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 			}
 			t.Logf("%d tests passed inside", strings.Count(r.Stdout, "--- PASS"))
+			for line := range strings.Lines(r.Stdout) {
+				if _, figure, ok := strings.Cut(line, "figure: "); ok {
+					t.Logf("figure: %s", figure)
+				}
+			}
 		})
 	}
 }

@@ -28,7 +28,10 @@ type Observer struct {
 	StopSets func(ctx context.Context, targets []string) (map[string]fsm.StopSet, error)
 	// Procs answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
 	// over the processes, and fills what it is asked for.
-	Procs  func(ctx context.Context, about fsm.Subject) fsm.Facts
+	Procs func(ctx context.Context, about fsm.Subject) fsm.Facts
+	// Graphs tells who uses the graphs of PipeWire servers that run; nil: they are
+	// not read, and the answer says so.
+	Graphs func(context.Context, []fsm.AudioServer) ([]fsm.AudioUse, error)
 	Load   func(context.Context) (fsm.Load, error)
 	Memory func(context.Context) (fsm.Memory, error)
 	// Inference asks the AI units that run, by the units' state of this look; for
@@ -41,7 +44,7 @@ type Observer struct {
 	Budgets func(context.Context, []fsm.Budget) ([]fsm.Budget, error)
 	Holds   func(context.Context) ([]fsm.Hold, error)
 
-	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site, budgets, holds slot
+	host, units, logins, stopSets, procs, graphs, load, memory, inference, placement, inhibitors, site, budgets, holds slot
 }
 
 // processSubjects are answered by one pass.
@@ -112,6 +115,22 @@ func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fs
 		return
 	}
 	f.GPU, f.Audio, f.Jobs = got.Value.GPU, got.Value.Audio, got.Value.Jobs
+	if f.Audio.OK && len(f.Audio.Value.Servers) > 0 {
+		f.Audio = o.graphed(ctx, f.Audio.Value)
+	}
+}
+
+// graphed adds what the PipeWire graphs tell to what the processes do.
+func (o *Observer) graphed(ctx context.Context, a fsm.Audio) fsm.Reading[fsm.Audio] {
+	if o.Graphs == nil {
+		a.Looked = append(a.Looked, "not the PipeWire graph")
+		return fsm.Read(a, nil)
+	}
+	users := ask(ctx, &o.graphs, "PipeWire", bind(o.Graphs, a.Servers))
+	if !users.OK {
+		return fsm.Reading[fsm.Audio]{Cause: users.Why()}
+	}
+	return fsm.Read(a.WithGraphs(users.Value), nil)
 }
 
 // bind gives a probe its argument; a nil probe stays nil.

@@ -9,6 +9,7 @@ import (
 	"github.com/modewatch/modewatch/internal/engine"
 	"github.com/modewatch/modewatch/sinks/act"
 	"github.com/modewatch/modewatch/sources"
+	"github.com/modewatch/modewatch/sources/audio"
 	"github.com/modewatch/modewatch/sources/bus"
 	"github.com/modewatch/modewatch/sources/desired"
 	"github.com/modewatch/modewatch/sources/inference"
@@ -59,6 +60,9 @@ func newHost(cfg config.Config, e ears) *host {
 		Placement: func(ctx context.Context) (fsm.Placement, error) { return placement.Read(ctx, cfg.PlacementFile) },
 		Holds:     wishes.Holds,
 		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Run,
+	}
+	if p.Audio.Program != "" {
+		h.Graphs = audio.New(func() fsm.Policy { return p }).Users
 	}
 	return h
 }

@@ -29,6 +29,9 @@ drain.deadline = "5s"
 [guards.cpu_load_safe]
 max_pressure = 100 # the pressure in a container is the whole machine's
 
+[guards.audio_idle]
+debounce = "100ms"
+
 [guards.user_jobs_safe]
 allow = ["lab-sway@alice.service", "lab-tty@alice.service"] # the stand-in logins are started by hand
 `

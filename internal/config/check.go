@@ -71,6 +71,9 @@ func (d *document) numbers(r raw) {
 // session, by default (UserStopDelaySec).
 const userStopDelay = 10 * time.Second
 
+// graphAnswers is the longest wait for a PipeWire graph (sources/audio).
+const graphAnswers = 3 * time.Second
+
 func (d *document) durations(r raw) {
 	const longest = 24 * time.Hour
 	for key, is := range map[string]time.Duration{
@@ -91,6 +94,13 @@ func (d *document) durations(r raw) {
 	if is := r.Guards.SiteTimeout; is >= observe {
 		d.fault([]string{"guards.site_timeout", "transitions.deadlines.observe"}, fmt.Sprintf("leaves no time: a site guard may take %s, an observation has %s", is, observe),
 			"write a site_timeout below transitions.deadlines.observe")
+	}
+	if is := r.Guards.Audio.Debounce; is < 0 || is+graphAnswers >= observe {
+		d.fault([]string{"guards.audio_idle.debounce", "transitions.deadlines.observe"}, fmt.Sprintf("is %s; with %s for PipeWire's answer it must be less than an observation has, %s", is, graphAnswers, observe),
+			`write "2s"`)
+	}
+	if is := r.Guards.Audio.LowLatency; is < 0 || is > time.Second {
+		d.fault([]string{"guards.audio_idle.low_latency"}, fmt.Sprintf("is %s", is), `write a duration from "0s" to "1s"`)
 	}
 	if is := r.Transitions.Deadlines.GPURelease; is > 0 && is <= userStopDelay {
 		d.fault([]string{"transitions.deadlines.gpu_release"}, fmt.Sprintf("is %s, but logind lets a user's processes go only %s after the last session", is, userStopDelay),
@@ -138,7 +148,7 @@ func (d *document) patterns(r raw) {
 	d.compile("units.own", r.Units.Own)
 	executables := []entry{
 		{"sessions.compositors", r.Sessions.Compositors}, {"gpus.infrastructure", r.GPUs.Infra}, {"guards.audio_idle.processes", r.Guards.Audio.Processes},
-		{"guards.audio_idle.ignore", r.Guards.Audio.Ignore}, {"guards.user_jobs_safe.processes", r.Guards.Jobs.Processes},
+		{"guards.audio_idle.ignore", r.Guards.Audio.Ignore}, {"guards.audio_idle.servers", r.Guards.Audio.Servers}, {"guards.user_jobs_safe.processes", r.Guards.Jobs.Processes},
 	}
 	for _, e := range executables {
 		for _, name := range e.list {

@@ -80,8 +80,10 @@ func defaultGuards() rawGuards {
 				"reaper", ".reaper-wrapped", "jackd", "jackdbus", "ardour", "ardour8", "ardour9",
 				"bitwig-studio", "BitwigStudio", "renoise", "carla", "qtractor", "zrythm", "mixxx",
 			},
-			Nodes:  []string{"/dev/snd/pcm*"},
-			Ignore: []string{"pipewire", "pipewire-pulse", "wireplumber", "pulseaudio"},
+			Nodes:   []string{"/dev/snd/pcm*"},
+			Ignore:  []string{"pipewire", "pipewire-pulse", "wireplumber", "pulseaudio"},
+			Servers: []string{"pipewire"}, PWDump: "pw-dump", Allow: []string{}, Deny: []string{},
+			LowLatency: 6 * time.Millisecond, Debounce: 2 * time.Second,
 		},
 		CPULoad: rawCPULoad{MaxPressure: 40},
 		Jobs: rawUserJobs{

@@ -83,9 +83,15 @@ type rawGuards struct {
 }
 
 type rawAudioIdle struct {
-	Processes []string `toml:"processes"`
-	Nodes     []string `toml:"nodes"`
-	Ignore    []string `toml:"ignore"`
+	Processes  []string      `toml:"processes"`
+	Nodes      []string      `toml:"nodes"`
+	Ignore     []string      `toml:"ignore"`
+	Servers    []string      `toml:"servers"`
+	PWDump     string        `toml:"pw_dump"`
+	Allow      []string      `toml:"allow"`
+	Deny       []string      `toml:"deny"`
+	LowLatency time.Duration `toml:"low_latency"`
+	Debounce   time.Duration `toml:"debounce"`
 }
 
 type rawCPULoad struct {

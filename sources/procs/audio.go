@@ -50,8 +50,8 @@ func (t *table) audio(p fsm.AudioPolicy) (fsm.Audio, error) {
 	} else {
 		out.Looked = append(out.Looked, "no ALSA card")
 	}
-	out.Looked = append(out.Looked, "not the PipeWire graph")
-	return out, nil
+	out.Servers, err = t.servers(p.Servers)
+	return out, err
 }
 
 // stream is one ALSA stream that moves sound.

@@ -100,7 +100,7 @@ func policy() fsm.Policy {
 	return fsm.Policy{
 		GPU: fsm.GPUPolicy{Display: []string{"/dev/dri/card*", "/dev/nvidia0"}, AI: []string{"/dev/nvidia0", "/dev/nvidia1"},
 			Infra: []string{"systemd-logind", "nvidia-persistenced"}},
-		Audio: fsm.AudioPolicy{Processes: []string{"reaper"}, Nodes: []string{"/dev/snd/pcm*"}, Ignore: []string{"pipewire", "wireplumber"}},
+		Audio: fsm.AudioPolicy{Processes: []string{"reaper"}, Nodes: []string{"/dev/snd/pcm*"}, Ignore: []string{"pipewire", "wireplumber"}, Servers: []string{"pipewire"}},
 		Jobs:  fsm.JobPolicy{Processes: []string{"rsync", "borg", "a-very-long-program-name"}},
 	}
 }
@@ -211,6 +211,7 @@ func TestAudioUsers(t *testing.T) {
 			tr := newTree(t)
 			for _, f := range c.procs {
 				tr.add(f)
+				tr.write(fmt.Sprint(f.pid, "/environ"), "")
 			}
 			tr.write("42/status", "Name:\tdata-loop.0\nTgid:\t41\n") // a thread
 			tr.write("asound/card0/pcm0p/sub0/status", c.status)
@@ -223,7 +224,7 @@ func TestAudioUsers(t *testing.T) {
 				t.Errorf("users %+v, want %+v", got.Users, c.want)
 			}
 			looked := strings.Join(got.Looked, ", ")
-			if !strings.Contains(looked, "/dev/snd/pcm*") || !strings.Contains(looked, "ALSA streams") || !strings.Contains(looked, "not the PipeWire graph") {
+			if !strings.Contains(looked, "/dev/snd/pcm*") || !strings.Contains(looked, "ALSA streams") {
 				t.Errorf("looked at %q", looked)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/child"
 )
 
 // site is a folder of guards, by name and shell text.
@@ -55,7 +56,7 @@ func TestAnswers(t *testing.T) {
 		"cannot":  {Code: 22, Reason: "server away"},
 		"escapes": {Code: 12, Reason: "[31mred"},
 		"big":     {Code: 14, Reason: strings.Repeat("x", maxSaid)},
-		"env":     {Code: 15, Reason: "LANG=C MODEWATCH_TO=compute PATH=" + path + " at / alone 1"},
+		"env":     {Code: 15, Reason: "LANG=C MODEWATCH_TO=compute PATH=" + child.Path + " at / alone 1"},
 	}
 	s := site(t, map[string]string{
 		"pass": "exit 0", "fine": "echo all is well; echo more", "block": "echo backup is running; exit 13",
