@@ -10,8 +10,12 @@ import (
 type Audio struct {
 	Users  []AudioUse `json:"users"`  // empty: nobody
 	Looked []string   `json:"looked"` // what was looked at, told in the verdict
-	// Servers are the PipeWire servers that run, whose graphs tell more.
-	Servers []AudioServer `json:"servers,omitempty"`
+}
+
+// AudioGraphs is what the graphs of the PipeWire servers that run tell.
+type AudioGraphs struct {
+	Servers []AudioServer
+	Users   []AudioUse
 }
 
 // AudioUse is one process that uses audio.
@@ -30,17 +34,21 @@ type AudioServer struct {
 	Dir string `json:"dir"`
 }
 
-// WithGraphs returns a with what the graphs of its servers tell. They know better
-// than the sound card: a server may keep its stream running for nobody, so that
-// what the kernel says of a server itself no longer counts.
-func (a Audio) WithGraphs(users []AudioUse) Audio {
-	out := Audio{Looked: slices.Clone(a.Looked), Servers: a.Servers}
+// WithGraphs returns a with what the graphs tell. They know better than the sound
+// card: a server may keep its stream running for nobody, so that what the kernel
+// says of a server itself no longer counts.
+func (a Audio) WithGraphs(g AudioGraphs) Audio {
+	if len(g.Servers) == 0 {
+		a.Looked = append(slices.Clone(a.Looked), "no PipeWire runs")
+		return a
+	}
+	out := Audio{Looked: slices.Clone(a.Looked)}
 	for _, u := range a.Users {
-		if !slices.ContainsFunc(a.Servers, func(s AudioServer) bool { return s.PID == u.PID }) {
+		if !slices.ContainsFunc(g.Servers, func(s AudioServer) bool { return s.PID == u.PID }) {
 			out.Users = append(out.Users, u)
 		}
 	}
-	for _, u := range users {
+	for _, u := range g.Users {
 		i := slices.IndexFunc(out.Users, func(o AudioUse) bool { return o.PID == u.PID && u.PID != 0 })
 		if i < 0 {
 			out.Users = append(out.Users, u)
@@ -49,7 +57,7 @@ func (a Audio) WithGraphs(users []AudioUse) Audio {
 		}
 	}
 	var of []string
-	for _, s := range a.Servers {
+	for _, s := range g.Servers {
 		of = append(of, fmt.Sprint(s.UID))
 	}
 	slices.Sort(of)

@@ -29,9 +29,9 @@ type Observer struct {
 	// Procs answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
 	// over the processes, and fills what it is asked for.
 	Procs func(ctx context.Context, about fsm.Subject) fsm.Facts
-	// Graphs tells who uses the graphs of PipeWire servers that run; nil: they are
-	// not read, and the answer says so.
-	Graphs func(context.Context, []fsm.AudioServer) ([]fsm.AudioUse, error)
+	// Graphs tells who uses the graphs of the PipeWire servers that run; nil: they
+	// are not read, and the answer says so.
+	Graphs func(context.Context) (fsm.AudioGraphs, error)
 	Load   func(context.Context) (fsm.Load, error)
 	Memory func(context.Context) (fsm.Memory, error)
 	// Inference asks the AI units that run, by the units' state of this look; for
@@ -74,7 +74,10 @@ func (o *Observer) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 	look(fsm.AboutSite, func() { f.Site = ask(ctx, &o.site, "site-guards", bind(o.Site, q.Wish)) })
 	look(fsm.AboutBudgets, func() { f.Budgets = ask(ctx, &o.budgets, "budgets", bind(o.Budgets, q.Budgets)) })
 	look(fsm.AboutHolds, func() { f.Holds = ask(ctx, &o.holds, "holds", o.Holds) })
+	var graphs fsm.Reading[fsm.AudioGraphs]
+	look(fsm.AboutAudio, func() { graphs = ask(ctx, &o.graphs, "PipeWire", o.Graphs) })
 	wg.Wait()
+	f.Audio = o.graphed(f.Audio, graphs)
 	return f
 }
 
@@ -115,22 +118,20 @@ func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fs
 		return
 	}
 	f.GPU, f.Audio, f.Jobs = got.Value.GPU, got.Value.Audio, got.Value.Jobs
-	if f.Audio.OK && len(f.Audio.Value.Servers) > 0 {
-		f.Audio = o.graphed(ctx, f.Audio.Value)
-	}
 }
 
 // graphed adds what the PipeWire graphs tell to what the processes do.
-func (o *Observer) graphed(ctx context.Context, a fsm.Audio) fsm.Reading[fsm.Audio] {
-	if o.Graphs == nil {
-		a.Looked = append(a.Looked, "not the PipeWire graph")
-		return fsm.Read(a, nil)
+func (o *Observer) graphed(audio fsm.Reading[fsm.Audio], graphs fsm.Reading[fsm.AudioGraphs]) fsm.Reading[fsm.Audio] {
+	switch {
+	case !audio.OK:
+	case o.Graphs == nil:
+		audio.Value.Looked = append(audio.Value.Looked, "not the PipeWire graph")
+	case !graphs.OK:
+		return fsm.Reading[fsm.Audio]{Cause: graphs.Why()}
+	default:
+		audio.Value = audio.Value.WithGraphs(graphs.Value)
 	}
-	users := ask(ctx, &o.graphs, "PipeWire", bind(o.Graphs, a.Servers))
-	if !users.OK {
-		return fsm.Reading[fsm.Audio]{Cause: users.Why()}
-	}
-	return fsm.Read(a.WithGraphs(users.Value), nil)
+	return audio
 }
 
 // bind gives a probe its argument; a nil probe stays nil.

@@ -277,22 +277,17 @@ func TestSideBySideAndCancelled(t *testing.T) {
 	})
 }
 
-// The graphs of PipeWire are asked for where one runs; one that cannot be read makes
+// The graphs of PipeWire tell what processes do not; those that cannot be read make
 // the whole subject unknown.
 func TestGraphs(t *testing.T) {
-	running := fsm.Audio{Looked: []string{"x"}, Servers: []fsm.AudioServer{{PID: 7, UID: 1000, Dir: "/run/user/1000"}},
-		Users: []fsm.AudioUse{{PID: 7, Comm: "pipewire", How: "pcmC0D0p is RUNNING"}, {PID: 8, Comm: "reaper", How: "configured process reaper"}}}
-	audio := running
 	o := whole()
-	o.Procs = func(context.Context, fsm.Subject) fsm.Facts { return fsm.Facts{Audio: fsm.Read(audio, nil)} }
-	uses := []fsm.AudioUse{{PID: 8, UID: 1000, Comm: "reaper", How: "is a running JACK client"}, {PID: 9, UID: 1000, Comm: "pw-cat", How: "plays"}}
-	var err error
-	o.Graphs = func(_ context.Context, servers []fsm.AudioServer) ([]fsm.AudioUse, error) {
-		if len(servers) != 1 || servers[0].PID != 7 {
-			t.Errorf("asked about %+v", servers)
-		}
-		return uses, err
+	o.Procs = func(context.Context, fsm.Subject) fsm.Facts {
+		return fsm.Facts{Audio: fsm.Read(fsm.Audio{Looked: []string{"x"}, Users: []fsm.AudioUse{
+			{PID: 7, Comm: "pipewire", How: "pcmC0D0p is RUNNING"}, {PID: 8, Comm: "reaper", How: "configured process reaper"}}}, nil)}
 	}
+	graphs, err := fsm.AudioGraphs{Servers: []fsm.AudioServer{{PID: 7, UID: 1000, Dir: "/run/user/1000"}}, Users: []fsm.AudioUse{
+		{PID: 8, UID: 1000, Comm: "reaper", How: "is a running JACK client"}, {PID: 9, UID: 1000, Comm: "pw-cat", How: "plays"}}}, error(nil)
+	o.Graphs = func(context.Context) (fsm.AudioGraphs, error) { return graphs, err }
 	look := func() fsm.Reading[fsm.Audio] {
 		return o.Observe(context.Background(), fsm.Query{About: fsm.AboutAudio}).Audio
 	}
@@ -303,12 +298,15 @@ func TestGraphs(t *testing.T) {
 	if err = errors.New("it hangs"); look().OK || look().Why() != "it hangs" {
 		t.Errorf("an unreadable graph: %+v", look())
 	}
+	graphs, err = fsm.AudioGraphs{}, nil
+	if got := look(); !got.OK || len(got.Value.Users) != 2 || got.Value.Looked[1] != "no PipeWire runs" {
+		t.Errorf("without a server: %+v", got)
+	}
 	o.Graphs = nil
 	if got := look(); !got.OK || len(got.Value.Users) != 2 || got.Value.Looked[1] != "not the PipeWire graph" {
 		t.Errorf("without pw-dump: %+v", got)
 	}
-	audio.Servers = nil
-	if got := look(); !got.OK || len(got.Value.Looked) != 1 {
-		t.Errorf("without a server: %+v", got)
+	if got := o.Observe(context.Background(), fsm.Query{About: fsm.AboutLoad}).Audio; got.OK || got.Why() != "not looked at" {
+		t.Errorf("not asked: %+v", got)
 	}
 }

@@ -62,7 +62,13 @@ func newHost(cfg config.Config, e ears) *host {
 		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Run,
 	}
 	if p.Audio.Program != "" {
-		h.Graphs = audio.New(func() fsm.Policy { return p }).Users
+		sound := audio.New(func() fsm.Policy { return p })
+		h.Graphs = func(ctx context.Context) (g fsm.AudioGraphs, err error) {
+			if g.Servers, err = proc.Servers(ctx); err == nil {
+				g.Users, err = sound.Users(ctx, g.Servers)
+			}
+			return g, err
+		}
 	}
 	return h
 }

@@ -64,14 +64,46 @@ func (s *Source) Users(ctx context.Context, servers []fsm.AudioServer) ([]fsm.Au
 // once it was quiet for long enough.
 func (s *Source) settled(ctx context.Context, server fsm.AudioServer) (users []fsm.AudioUse, err error) {
 	p := s.Policy().Audio
-	first := true
+	g, err := s.dump(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	users = g.users(p, server.UID)
+	if len(users) > 0 || p.Debounce == 0 || !g.fresh() {
+		return users, nil
+	}
 	err = s.follow(ctx, server, func(g *Graph) (enough bool, patience time.Duration) {
 		users = g.users(p, server.UID)
-		at := first
-		first = false
-		return len(users) > 0 || at && (p.Debounce == 0 || !g.fresh()), p.Debounce
+		return len(users) > 0, p.Debounce
 	})
 	return users, err
+}
+
+// dump reads the graph of a server once.
+func (s *Source) dump(ctx context.Context, server fsm.AudioServer) (*Graph, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answersWithin, errLate)
+	defer cancel()
+	out, err := s.program(server).Collect(ctx, most)
+	if err != nil {
+		return nil, unreadable(server, err)
+	}
+	var objects []object
+	if err := json.Unmarshal(out, &objects); err != nil {
+		return nil, unreadable(server, fmt.Errorf("cannot understand what pw-dump says: %w", err))
+	}
+	g := newGraph()
+	g.update(objects)
+	return g, nil
+}
+
+func (s *Source) program(server fsm.AudioServer, args ...string) child.Command {
+	return child.Command{File: s.Program, Args: append(args, "--no-colors"), Env: []string{"PIPEWIRE_RUNTIME_DIR=" + server.Dir, "HOME=/"}}
+}
+
+var errLate = fmt.Errorf("no answer within %v", answersWithin)
+
+func unreadable(server fsm.AudioServer, err error) error {
+	return fmt.Errorf("cannot read the PipeWire graph of uid %d in %s: %w", server.UID, server.Dir, err)
 }
 
 // Watch hints whenever others than before use the graph of one of servers, and at a server's
@@ -112,10 +144,9 @@ var errEnough = errors.New("enough")
 func (s *Source) follow(ctx context.Context, server fsm.AudioServer, seen func(*Graph) (enough bool, patience time.Duration)) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	timer := time.AfterFunc(answersWithin, func() { end(fmt.Errorf("no answer within %v", answersWithin)) })
+	timer := time.AfterFunc(answersWithin, func() { end(errLate) })
 	defer func() { timer.Stop() }()
-	cmd := child.Command{File: s.Program, Args: []string{"--monitor", "--no-colors"}, Env: []string{"PIPEWIRE_RUNTIME_DIR=" + server.Dir, "HOME=/"}}
-	err := cmd.Follow(ctx, func(out io.Reader) error {
+	err := s.program(server, "--monitor").Follow(ctx, func(out io.Reader) error {
 		graph, dec := newGraph(), json.NewDecoder(io.LimitReader(out, most))
 		for first := true; ; first = false {
 			var objects []object
@@ -135,7 +166,7 @@ func (s *Source) follow(ctx context.Context, server fsm.AudioServer, seen func(*
 	if errors.Is(err, errEnough) {
 		return nil
 	}
-	return fmt.Errorf("cannot read the PipeWire graph of uid %d in %s: %w", server.UID, server.Dir, err)
+	return unreadable(server, err)
 }
 
 // unread says why a dump came to its end.

@@ -130,8 +130,12 @@ func (s *studio) look() (fsm.Audio, error) {
 	if err != nil {
 		return a, err
 	}
-	users, err := s.source.Users(ctx, a.Servers)
-	return a.WithGraphs(users), err
+	var g fsm.AudioGraphs
+	if g.Servers, err = s.procs.Servers(ctx); err != nil {
+		return a, err
+	}
+	g.Users, err = s.source.Users(ctx, g.Servers)
+	return a.WithGraphs(g), err
 }
 
 // sees wants audio to be in use by exactly these, as "comm of USER how…".

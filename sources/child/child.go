@@ -60,6 +60,33 @@ func (c Command) Run(ctx context.Context, limit int) (Result, error) {
 	return Result{0, out.text, errs.text}, nil
 }
 
+// Collect is Run for a program that writes much, and line by line: what it says goes
+// to memory, so that nobody is woken for each line. Its result has no stderr; an
+// exit code other than 0 is an error with what was said there. A program that says
+// more than limit bytes finds that it cannot write them.
+func (c Command) Collect(ctx context.Context, limit int64) ([]byte, error) {
+	out, err := memory(limit)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	errs := head{limit: 1 << 10}
+	cmd, err := c.command(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout, cmd.Stderr = out, &errs
+	err = cmd.Run()
+	sweep(cmd)
+	switch said := Line(errs.text); {
+	case err != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("%s did not answer: %w", c.File, context.Cause(ctx))
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return nil, fmt.Errorf("%s failed: %w%s", c.File, err, before(": ", said))
+	}
+	return written(out)
+}
+
 // Follow hands the program's output to read, and ends the program when that
 // returns, or with ctx. It returns the error of read; the end of the output is
 // for read to tell. What the program says on stderr is added to an error.

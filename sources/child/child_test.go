@@ -54,6 +54,33 @@ func TestNoResult(t *testing.T) {
 	}
 }
 
+func TestCollect(t *testing.T) {
+	for text, want := range map[string]string{
+		"echo one; echo two":                         "one\ntwo\n",
+		"true":                                       "",
+		"sleep 60 & echo left":                       "left\n",
+		"echo no; echo why >&2; exit 3":              "error: /bin/sh failed: exit status 3: why",
+		"echo no; kill -9 $$":                        "error: /bin/sh failed: signal: killed",
+		"for i in 1 2 3; do echo $i; done; exec >&-": "1\n2\n3\n",
+	} {
+		got, err := sh(text).Collect(t.Context(), 1000)
+		if err != nil {
+			got = []byte("error: " + err.Error())
+		}
+		if string(got) != want {
+			t.Errorf("%s: %.60q, want %.60q", text, got, want)
+		}
+	}
+	if got, err := sh("for i in 1 2 3 4 5 6 7 8 9; do echo 0123456789; done; true").Collect(t.Context(), 40); err != nil || string(got) != "0123456789\n0123456789\n0123456789\n" {
+		t.Errorf("more than there is room for: %q, %v", got, err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("too late"))
+	defer cancel()
+	if _, err := sh("sleep 60").Collect(ctx, 10); err == nil || !strings.Contains(err.Error(), "did not answer: too late") {
+		t.Errorf("%v", err)
+	}
+}
+
 // What it left running goes with it, whether it ended or was ended.
 func TestNothingIsLeftRunning(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")

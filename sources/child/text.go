@@ -33,6 +33,14 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// before puts a separator before text, if there is any.
+func before(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
+}
+
 // Line is the first line of what a program said, safe to print.
 func Line(said []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")

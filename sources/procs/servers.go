@@ -1,6 +1,7 @@
 package procs
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,14 +12,31 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// servers lists the PipeWire servers that run, one for each user and directory: a
-// filter chain is a later process of the same program, and a client of the server.
+// Servers lists the PipeWire servers that run, one for each user and directory. It
+// is a short pass, for those whose graphs are to be asked beside all other probes.
+func (p *Procs) Servers(ctx context.Context) ([]fsm.AudioServer, error) {
+	names := p.Policy().Audio.Servers
+	t, err := open(p.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	if err := t.fill(ctx, nil, false); err != nil {
+		return nil, err
+	}
+	return t.servers(names)
+}
+
+// servers picks them from a pass: a filter chain is a later process of the same
+// program, and a client of the server.
 func (t *table) servers(names []string) ([]fsm.AudioServer, error) {
 	var out []fsm.AudioServer
-	first := slices.Clone(t.procs)
-	slices.SortFunc(first, func(a, b proc) int { return a.pid - b.pid })
-	for _, pr := range first {
-		if !pr.certainly(names) {
+	slices.SortFunc(t.procs, func(a, b proc) int { return a.pid - b.pid })
+	for _, pr := range t.procs {
+		if !slices.ContainsFunc(names, func(name string) bool { return called(pr.comm, name) }) {
+			continue
+		}
+		if pr.exe = t.exe(strconv.Itoa(pr.pid)); !pr.certainly(names) {
 			continue
 		}
 		uid := t.owner(pr.pid)

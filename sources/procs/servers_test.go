@@ -24,12 +24,13 @@ func TestServers(t *testing.T) {
 		{fake{pid: 42, comm: ".pipewire-wrapp", exe: "/nix/store/x/bin/.pipewire-wrapped", uid: 1001}, "A=B\x00"},
 		{fake{pid: 43, comm: "pipewire", exe: "/usr/bin/pipewire", uid: 107}, "XDG_RUNTIME_DIR=/x\x00PIPEWIRE_RUNTIME_DIR=/run/pipewire\x00"},
 		{fake{pid: 44, comm: "pipewire", exe: "/home/x/daw", uid: 1002}, ""},
+		{fake{pid: 46, comm: "daw", exe: "/usr/bin/pipewire", uid: 1003}, ""}, // it hides itself alone
 		{fake{pid: 45, comm: "pipewire-pulse", exe: "/usr/bin/pipewire-pulse", uid: 1000}, ""},
 	} {
 		tr.add(s.fake)
 		tr.write(strconv.Itoa(s.pid)+"/environ", s.environ)
 	}
-	got, err := tr.source(policy()).Audio(context.Background())
+	got, err := tr.source(policy()).Servers(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +38,8 @@ func TestServers(t *testing.T) {
 	if os.Getuid() != 0 {
 		want[1].Dir = "/run/user/" + strconv.Itoa(os.Getuid())
 	}
-	if !slices.Equal(got.Servers, want) {
-		t.Errorf("servers %+v, want %+v", got.Servers, want)
+	if !slices.Equal(got, want) {
+		t.Errorf("servers %+v, want %+v", got, want)
 	}
 }
 
@@ -47,7 +48,7 @@ func TestAServerThatHidesItsPlace(t *testing.T) {
 	tr := newTree(t)
 	tr.add(fake{pid: 40, comm: "pipewire", exe: "/usr/bin/pipewire"})
 	tr.write("40/environ/not-a-file", "")
-	if a, err := tr.source(policy()).Audio(context.Background()); err == nil || !strings.Contains(err.Error(), "where pipewire (PID 40) listens") {
+	if a, err := tr.source(policy()).Servers(context.Background()); err == nil || !strings.Contains(err.Error(), "where pipewire (PID 40) listens") {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
