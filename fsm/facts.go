@@ -257,30 +257,3 @@ type SiteVerdict struct {
 	Code   int    `json:"code"`
 	Reason string `json:"reason"`
 }
-
-// Merge returns f with the parts that about names taken from g.
-func (f Facts) Merge(g Facts, about Subject) Facts {
-	pick(about, AboutHost, &f.Host, g.Host)
-	pick(about, AboutUnits, &f.Units, g.Units)
-	pick(about, AboutSessions, &f.Logins, g.Logins)
-	pick(about, AboutStopSets, &f.StopSets, g.StopSets)
-	pick(about, AboutAudio, &f.Audio, g.Audio)
-	pick(about, AboutGPU, &f.GPU, g.GPU)
-	pick(about, AboutLoad, &f.Load, g.Load)
-	pick(about, AboutMemory, &f.Memory, g.Memory)
-	pick(about, AboutJobs, &f.Jobs, g.Jobs)
-	pick(about, AboutInference, &f.Inference, g.Inference)
-	pick(about, AboutPlacement, &f.Placement, g.Placement)
-	pick(about, AboutInhibitors, &f.Inhibitors, g.Inhibitors)
-	pick(about, AboutSite, &f.Site, g.Site)
-	pick(about, AboutBudgets, &f.Budgets, g.Budgets)
-	pick(about, AboutHolds, &f.Holds, g.Holds)
-	f.At = g.At
-	return f
-}
-
-func pick[T any](about, this Subject, to *Reading[T], from Reading[T]) {
-	if about&this != 0 {
-		*to = from
-	}
-}

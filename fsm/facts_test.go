@@ -31,6 +31,9 @@ func TestMerge(t *testing.T) {
 				}
 			}
 		}
+		if looked := got.Looked(); looked != about {
+			t.Errorf("%s counts as %b", SubjectNames[about], looked)
+		}
 		if taken != 1 {
 			t.Errorf("%s brings %d fields", SubjectNames[about], taken)
 		}

@@ -10,6 +10,17 @@ import (
 // Query returns what the host must be asked for the guards to judge the plan.
 func Query(set []Guard, plan fsm.Plan) fsm.Query { return query(set, plan, plan.Isolates()) }
 
+// Ahead is what the guards on the way to a mode ask for that takes long and depends
+// on no plan, so that it can be read while the plan is made.
+func Ahead(to fsm.Mode) (about fsm.Subject) {
+	for pair, set := range sets {
+		if pair[1] == to && pair[0] != to && asks(set, audioIdle) {
+			about |= fsm.AboutAudio
+		}
+	}
+	return about
+}
+
 // QueryBefore is Query for the guards that are judged right before a step: a
 // stop set is asked for only while its isolate is still to come.
 func QueryBefore(set []Guard, plan fsm.Plan, step fsm.Step) fsm.Query {

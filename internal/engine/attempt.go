@@ -148,7 +148,7 @@ func (a *attempt) run() {
 func (a *attempt) prepare() (fsm.Halt, string) {
 	defer a.looking()()
 	a.tell("observing", fsm.Op{}, "a first look at the host", 0)
-	look, plan, err := survey(a.bound(), a.opt.Host, a.opt.Policy, a.to, a.given)
+	look, plan, err := survey(a.bound(), a.opt.Host, a.opt.Policy, a.wish, a.given)
 	a.facts, a.plan = look.facts, plan
 	a.after = look.observation
 	a.record.From, a.record.Kind = look.observation.Mode, plan.Kind

@@ -20,7 +20,7 @@ type Preview struct {
 
 // Look observes, plans and judges a wish without touching the host.
 func Look(ctx context.Context, h Host, p fsm.Policy, w fsm.Wish) Preview {
-	look, plan, err := survey(ctx, h, p, w.Mode, nil)
+	look, plan, err := survey(ctx, h, p, w, nil)
 	out := Preview{Observation: look.observation, Plan: plan, Facts: look.facts}
 	if err != nil {
 		out.Verdicts = []fsm.Verdict{guards.CannotTellMode(err.Error())}
@@ -47,34 +47,45 @@ type look struct {
 }
 
 // survey observes the core, makes the plan, and where it isolates looks up the
-// stop set and plans again with it.
-func survey(ctx context.Context, h Host, p fsm.Policy, to fsm.Mode, given *fsm.Plan) (look, fsm.Plan, error) {
-	f := observe(ctx, h, p, fsm.Query{About: fsm.Core})
+// stop set and plans again with it. What the guards will ask for is read along,
+// unless it depends on the plan.
+func survey(ctx context.Context, h Host, p fsm.Policy, w fsm.Wish, given *fsm.Plan) (look, fsm.Plan, error) {
+	q := fsm.Query{About: fsm.Core}
+	if given == nil {
+		q.About |= guards.Ahead(w.Mode)
+	}
+	f := observe(ctx, h, p, q)
 	o := fsm.Classify(f, p)
 	if given != nil {
 		return look{f, o}, *given, nil
 	}
-	plan, err := fsm.PlanFor(o, to, f, p)
+	plan, err := fsm.PlanFor(o, w.Mode, f, p)
 	if err != nil {
-		return look{f, o}, fsm.Plan{From: o.Mode, To: to, Kind: fsm.Transition}, err
+		return look{f, o}, fsm.Plan{From: o.Mode, To: w.Mode, Kind: fsm.Transition}, err
 	}
 	if target := plan.Isolates(); target != "" {
-		f = f.Merge(observe(ctx, h, p, fsm.Query{About: fsm.AboutStopSets, Targets: []string{target}}), fsm.AboutStopSets)
-		plan, err = fsm.PlanFor(o, to, f, p)
+		q := beyond(f, guards.Query(guards.ForPlan(plan, w, p), plan))
+		q.About = q.About&^(fsm.AboutUnits|fsm.AboutMemory) | fsm.AboutStopSets // whose memory counts is in the stop set
+		q.Targets = []string{target}
+		f = f.Merge(observe(ctx, h, p, q), q.About)
+		plan, err = fsm.PlanFor(o, w.Mode, f, p)
 	}
 	return look{f, o}, plan, err
 }
 
-// beyond drops from a query what the survey has just brought; units stay where
-// the guards ask for more of them than are always watched.
+// beyond drops from a query what was looked at before; units stay where the
+// guards ask for more of them than are always watched.
 func beyond(f fsm.Facts, q fsm.Query) fsm.Query {
-	q.About &^= fsm.Core
-	if len(q.Units) > 0 {
+	more := len(q.Units) > 0
+	lacks := func(target string) bool { _, ok := f.StopSets.Value[target]; return !ok }
+	other := f.StopSets.OK && slices.ContainsFunc(q.Targets, lacks)
+	wanted := q.About
+	q.About &^= f.Looked()
+	if more {
 		q.About |= fsm.AboutUnits
 	}
-	brought := func(target string) bool { _, ok := f.StopSets.Value[target]; return ok }
-	if f.StopSets.OK && !slices.ContainsFunc(q.Targets, func(t string) bool { return !brought(t) }) {
-		q.About &^= fsm.AboutStopSets
+	if other {
+		q.About |= wanted & fsm.AboutStopSets
 	}
 	return q
 }
