@@ -17,6 +17,7 @@ func (f Facts) Merge(g Facts, about Subject) Facts {
 	pick(about, AboutSite, &f.Site, g.Site)
 	pick(about, AboutBudgets, &f.Budgets, g.Budgets)
 	pick(about, AboutHolds, &f.Holds, g.Holds)
+	pick(about, AboutIdle, &f.Idle, g.Idle)
 	f.At = g.At
 	return f
 }
@@ -38,6 +39,7 @@ func (f Facts) Looked() (about Subject) {
 	looked(&about, AboutSite, f.Site)
 	looked(&about, AboutBudgets, f.Budgets)
 	looked(&about, AboutHolds, f.Holds)
+	looked(&about, AboutIdle, f.Idle)
 	return about
 }
 

@@ -15,6 +15,7 @@ type Policy struct {
 	Memory    MemoryPolicy
 	Jobs      JobPolicy
 	Inference InferencePolicy
+	Idle      IdlePolicy
 	Budgets   map[Mode][]Budget
 	// StudioToCompute is StudioDirect or StudioViaDesktop (section 12.6).
 	StudioToCompute string

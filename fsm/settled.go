@@ -33,6 +33,8 @@ func Needs(op Op, plan Plan, p Policy) Query {
 		return Query{About: AboutUnits | AboutInference, Units: []string{op.Arg}, Ready: op.Verb == AwaitReady}
 	case AwaitRelease:
 		return Query{About: AboutGPU}
+	case Countdown:
+		return Query{About: AboutIdle}
 	case SetBudgets:
 		return Query{About: AboutBudgets, Budgets: p.InForce(Mode(op.Arg))}
 	}
@@ -56,6 +58,8 @@ func Settled(op Op, plan Plan, f Facts, p Policy) Progress {
 		return ended(op.Arg, f)
 	case StopDesktop, StopAudio, StartAudio:
 		return userSettled(op, f)
+	case Countdown:
+		return undisturbed(f, p)
 	case SetBudgets:
 		return budgeted(Mode(op.Arg), f, p)
 	}

@@ -21,10 +21,11 @@ const (
 	AwaitRelease Verb = "await-release" // wait until nobody holds the display GPU
 	AwaitReady   Verb = "await-ready"   // wait until an AI unit answers /health
 	SetBudgets   Verb = "set-budgets"   // give the slices the budgets of a mode
+	Countdown    Verb = "countdown"     // announce what is to come, and wait whether somebody is there
 )
 
 // Op is one operation: a verb and what it is done to. Arg is a unit name, a
-// session id, a uid in decimal, or a mode, by the verb. Ops compare with ==.
+// session id, a uid in decimal, a mode, or a duration, by the verb. Ops compare with ==.
 type Op struct {
 	Verb Verb   `json:"verb"`
 	Arg  string `json:"arg"`
@@ -34,7 +35,7 @@ func (o Op) String() string { return string(o.Verb) + " " + o.Arg }
 
 // Waits tells whether the operation changes nothing and only waits.
 func (o Op) Waits() bool {
-	return o.Verb == Drain || o.Verb == AwaitRelease || o.Verb == AwaitReady
+	return o.Verb == Drain || o.Verb == AwaitRelease || o.Verb == AwaitReady || o.Verb == Countdown
 }
 
 // Step is one operation of a plan with its bound and what takes it back (D7).
@@ -46,6 +47,8 @@ type Step struct {
 	Yields   bool          `json:"yields_gpu,omitempty"`   // hands the GPU to somebody else
 	// UndoYields: taking it back hands the GPU to somebody else.
 	UndoYields bool `json:"undo_yields_gpu,omitempty"`
+	// Lasts is how long what is awaited must hold; 0: to be seen once is enough.
+	Lasts time.Duration `json:"lasts,omitempty"`
 	// Optional: a unit that does not exist makes the step a no-op.
 	Optional bool `json:"optional,omitempty"`
 }

@@ -150,7 +150,7 @@ func TestQuery(t *testing.T) {
 	in := input(t, onDesktop(), testPolicy(), fsm.Compute)
 	in.Plan.Stops = []string{"cups.service"}
 	q := Query(ForPlan(in.Plan, in.Wish, in.Policy), in.Plan)
-	want := fsm.Everything &^ (fsm.AboutInference | fsm.AboutPlacement | fsm.AboutBudgets)
+	want := fsm.Everything &^ (fsm.AboutInference | fsm.AboutPlacement | fsm.AboutBudgets | fsm.AboutIdle)
 	if q.About != want || q.Wish != fsm.Compute {
 		t.Errorf("asks about %b, wants %b, wish %s", q.About, want, q.Wish)
 	}
@@ -188,8 +188,7 @@ func TestQuery(t *testing.T) {
 func TestAll(t *testing.T) {
 	codes := map[int]string{}
 	for _, g := range All {
-		if other, twice := codes[g.Code]; twice && g.Name != "check_holds" { // whose code is that of work under way
-
+		if other, twice := codes[g.Code]; twice && g.Name != "check_holds" && g.Name != "check_idle" { // whose code is that of work under way
 			t.Errorf("%s and %s both block with %d", g.Name, other, g.Code)
 		}
 		codes[g.Code] = g.Name
@@ -211,7 +210,7 @@ func TestAll(t *testing.T) {
 			soft = append(soft, g.Name)
 		}
 	}
-	if want := []string{"check_cpu_load_safe", "check_user_jobs_safe", "check_holds", "check_memory_headroom"}; !slices.Equal(soft, want) {
+	if want := []string{"check_cpu_load_safe", "check_user_jobs_safe", "check_holds", "check_idle", "check_memory_headroom"}; !slices.Equal(soft, want) {
 		t.Errorf("soft are %v, want %v", soft, want)
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// All lists the guards of specification section 24.1 and that of holds (D14) in the
+// All lists the guards of specification section 24.1, that of holds (D14) and that of an idle host (D13) in the
 // order of section 10.3, in which they are judged, told and weighed.
 var All = []Guard{
 	targetReachable, studioLocal, sessionPresent, audioIdle, gpuReleased,
-	sessionAbsent, cpuLoadSafe, userJobsSafe, noHolds, vllmDrainable, memoryHeadroom,
+	sessionAbsent, cpuLoadSafe, userJobsSafe, noHolds, nobodyThere, vllmDrainable, memoryHeadroom,
 }
 
 // ByName returns the guard of that name.
@@ -75,15 +75,18 @@ func stopsAI(plan fsm.Plan, p fsm.Policy) bool {
 var entry = []Guard{targetReachable, audioIdle, gpuReleased, sessionAbsent, memoryHeadroom}
 
 // ForPlan returns the guards that are judged before the first step of a plan,
-// in order. What goes on past the point of no return of an interrupted attempt is
+// in order. An idle host must still be idle. What goes on past the point of no return of an interrupted attempt is
 // judged by the hard ones alone, as the rest of that attempt would have been
-// (D8, D11); otherwise the wish does not change the set.
+// (D8, D11). Otherwise the wish does not change the set.
 func ForPlan(plan fsm.Plan, wish fsm.Wish, p fsm.Policy) []Guard {
 	if plan.Kind == fsm.WalkBack {
 		return ordered(back(plan.To))
 	}
 	set := slices.Concat(sets[[2]fsm.Mode{plan.From, plan.To}], extra(plan, p), []Guard{siteGuards})
-	if wish.Reason == fsm.ByRecovery {
+	switch {
+	case wish.Reason == fsm.ByIdle && plan.From != plan.To:
+		set = append(set, nobodyThere)
+	case wish.Reason == fsm.ByRecovery:
 		set = hardOnes(set, p)
 	}
 	return ordered(set)

@@ -52,9 +52,13 @@ func TestSets(t *testing.T) {
 		p := testPolicy()
 		p.Units.AI[fsm.Desktop] = []string{"vllm@desktop.service"}
 		p.Jobs.Studio = r.studio
-		for _, reason := range []fsm.Reason{fsm.ByRequest, fsm.ByIdle} {
-			if got := names(ForPlan(r.plan, fsm.Wish{Reason: reason}, p)); got != r.want {
-				t.Errorf("%s by %s:\n got %s\nwant %s", r.name, reason, got, r.want)
+		for _, reason := range []fsm.Reason{fsm.ByRequest, fsm.ByReturn, fsm.ByIdle} {
+			want := r.want
+			if i := strings.Index(want, "holds") + len("holds"); reason == fsm.ByIdle && i > len("holds") {
+				want = want[:i] + " idle" + want[i:]
+			}
+			if got := names(ForPlan(r.plan, fsm.Wish{Reason: reason}, p)); got != want {
+				t.Errorf("%s by %s:\n got %s\nwant %s", r.name, reason, got, want)
 			}
 		}
 	}
@@ -78,10 +82,10 @@ func TestBefore(t *testing.T) {
 	}{
 		{"mask-now display-manager.service", onDesktop, fsm.Compute, false, prediction + "site-guards"},
 		{"end-session c2", onDesktop, fsm.Compute, false, prediction + "site-guards"},
-		{"end-session c2", onDesktop, fsm.Compute, true, prediction + "cpu_load_safe user_jobs_safe holds memory_headroom site-guards"},
+		{"end-session c2", onDesktop, fsm.Compute, true, prediction + "cpu_load_safe user_jobs_safe holds idle memory_headroom site-guards"},
 		{"await-release display", onDesktop, fsm.Compute, true, ""},
 		{"isolate compute.target", onDesktop, fsm.Compute, false, proof + "site-guards"},
-		{"isolate compute.target", onDesktop, fsm.Compute, true, proof + "cpu_load_safe user_jobs_safe holds memory_headroom site-guards"},
+		{"isolate compute.target", onDesktop, fsm.Compute, true, proof + "cpu_load_safe user_jobs_safe holds idle memory_headroom site-guards"},
 		{"start vllm@compute.service", onDesktop, fsm.Compute, false, proof + "site-guards"},
 		{"await-ready vllm@compute.service", onDesktop, fsm.Compute, true, ""},
 		{"start studio-local-policy.service", onDesktop, fsm.StudioLocal, true, ""},
@@ -90,7 +94,7 @@ func TestBefore(t *testing.T) {
 		{"stop vllm@compute.service", inCompute, fsm.Desktop, true, "vllm_drainable"},
 		{"isolate desktop.target", inCompute, fsm.Desktop, false, "target_reachable vllm_drainable site-guards"},
 		{"isolate desktop.target", inCompute, fsm.StudioLocal, false, "target_reachable studio_capability_local vllm_drainable site-guards"},
-		{"isolate desktop.target", inCompute, fsm.Desktop, true, "target_reachable holds vllm_drainable memory_headroom site-guards"},
+		{"isolate desktop.target", inCompute, fsm.Desktop, true, "target_reachable holds idle vllm_drainable memory_headroom site-guards"},
 	}
 	for _, r := range rows {
 		in := input(t, r.host(), testPolicy(), r.to)

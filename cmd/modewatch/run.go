@@ -104,6 +104,9 @@ func (e env) watch(ctx context.Context, cfg config.Config, l life, before *engin
 		if before != nil {
 			eng.Inherit(before)
 		}
+		var input sync.WaitGroup
+		defer input.Wait()
+		input.Go(func() { c.report(c.host.watchInput(ctx, cfg.Policy)) })
 		c.report(c.store.Watch(ctx, c.events(eng)))
 	})
 	return next, c.engine.Load(), err
@@ -148,7 +151,7 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 	c.fresh = before.Boot != boot || before.State == fsm.Boot
 	c.options = engine.Options{Policy: cfg.Policy, Host: c.host, Recorder: c.rec, Boot: boot, PID: os.Getpid(),
 		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load, CPU: cpuTime,
-		BootWish: c.keepBootWish}
+		BootWish: c.keepBootWish, Keep: c.keep}
 	return c, nil
 }
 
@@ -158,6 +161,20 @@ func (c *owner) keepBootWish(w fsm.Wish) {
 	if word, err := c.store.Word(); err != nil || word == "" {
 		c.report(c.store.Submit(w))
 	}
+}
+
+// keep stores a wish that nobody made, in place of another only if that still stands.
+func (c *owner) keep(w fsm.Wish, instead string) {
+	if instead != "" {
+		standing, err := c.store.Standing()
+		if err != nil || standing == nil || standing.ID != instead {
+			return
+		}
+		if word, err := c.store.Word(); err != nil || word != standing.Mode {
+			return // somebody has written it, which is about to be found
+		}
+	}
+	c.report(c.store.Submit(w))
 }
 
 // cpuTime is the CPU time that this process has used.

@@ -241,6 +241,8 @@ func judgedFor(g guards.Guard, p fsm.Policy) string {
 		}
 	}
 	switch {
+	case g.About == fsm.AboutIdle:
+		return "→ compute, because nobody is there"
 	case len(parts) == 0:
 		return "right before the host becomes headless"
 	case len(told) == len(fsm.Modes)*(len(fsm.Modes)-1):

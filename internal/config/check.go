@@ -39,6 +39,7 @@ func (d *document) words(r raw) {
 	}
 	one("log_level", r.LogLevel, LogLevels...)
 	one("transitions.studio_to_compute", r.Transitions.StudioToCompute, fsm.StudioDirect, fsm.StudioViaDesktop)
+	one("triggers.idle.on_block", r.Triggers.Idle.OnBlock, fsm.OnBlockRevert, fsm.OnBlockKeep)
 	one("vllm.drain.on_timeout", r.VLLM.Drain.OnTimeout, fsm.DrainStop, fsm.DrainBlock)
 }
 
@@ -95,6 +96,12 @@ func (d *document) durations(r raw) {
 		d.fault([]string{"guards.site_timeout", "transitions.deadlines.observe"}, fmt.Sprintf("leaves no time: a site guard may take %s, an observation has %s", is, observe),
 			"write a site_timeout below transitions.deadlines.observe")
 	}
+	if is := r.Triggers.Idle.After; is < 0 || is > longest {
+		d.fault([]string{"triggers.idle.after"}, fmt.Sprintf("is %s", is), fmt.Sprintf(`write "0s" for never, or a duration up to %s`, longest))
+	}
+	if is := r.Triggers.Idle.Countdown; is < 0 || is > time.Hour {
+		d.fault([]string{"triggers.idle.countdown"}, fmt.Sprintf("is %s", is), fmt.Sprintf(`write "0s" for none, or a duration up to %s`, time.Hour))
+	}
 	if is := r.Guards.Audio.Debounce; is < 0 || is+graphAnswers >= observe {
 		d.fault([]string{"guards.audio_idle.debounce", "transitions.deadlines.observe"}, fmt.Sprintf("is %s; with %s for PipeWire's answer it must be less than an observation has, %s", is, graphAnswers, observe),
 			`write "2s"`)
@@ -146,6 +153,7 @@ func (d *document) patterns(r raw) {
 	}
 	d.compile("units.protected", r.Units.Protected)
 	d.compile("units.own", r.Units.Own)
+	d.compile("triggers.idle.deny", r.Triggers.Idle.Deny)
 	executables := []entry{
 		{"sessions.compositors", r.Sessions.Compositors}, {"gpus.infrastructure", r.GPUs.Infra}, {"guards.audio_idle.processes", r.Guards.Audio.Processes},
 		{"guards.audio_idle.ignore", r.Guards.Audio.Ignore}, {"guards.audio_idle.servers", r.Guards.Audio.Servers}, {"guards.user_jobs_safe.processes", r.Guards.Jobs.Processes},

@@ -11,9 +11,10 @@ import (
 // meaning, and a test holds the two together.
 func defaults() raw {
 	return raw{
-		LogLevel:    "info",
-		Boot:        rawBoot{Normalise: true},
-		Triggers:    rawTriggers{Background: false, DesiredFile: true},
+		LogLevel: "info",
+		Boot:     rawBoot{Normalise: true},
+		Triggers: rawTriggers{Background: false, DesiredFile: true, Return: false, Drift: true, Idle: rawIdle{
+			Watch: false, Deny: []string{}, After: 20 * time.Minute, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert, Studio: false}},
 		Transitions: defaultTransitions(),
 		Units:       defaultUnits(),
 		Sessions: rawSessions{Compositors: []string{

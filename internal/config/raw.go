@@ -25,8 +25,20 @@ type rawBoot struct {
 }
 
 type rawTriggers struct {
-	Background  bool `toml:"background"`
-	DesiredFile bool `toml:"desired_file"`
+	Background  bool    `toml:"background"`
+	DesiredFile bool    `toml:"desired_file"`
+	Return      bool    `toml:"return"`
+	Drift       bool    `toml:"drift"`
+	Idle        rawIdle `toml:"idle"`
+}
+
+type rawIdle struct {
+	Watch     bool          `toml:"watch"`
+	Deny      []string      `toml:"deny"`
+	After     time.Duration `toml:"after"`
+	Countdown time.Duration `toml:"countdown"`
+	OnBlock   string        `toml:"on_block"`
+	Studio    bool          `toml:"from_studio_local"`
 }
 
 type rawTransitions struct {

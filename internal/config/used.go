@@ -36,6 +36,7 @@ func policy(r raw) fsm.Policy {
 		Memory:    fsm.MemoryPolicy{Model: uint64(g.Memory.Model), Floor: uint64(g.Memory.Floor)},
 		Jobs:      fsm.JobPolicy{Processes: g.Jobs.Processes, Allow: g.Jobs.Allow, Studio: g.Jobs.Studio},
 		Inference: fsm.InferencePolicy{URL: urls(r.VLLM), Ready: r.VLLM.RequireReady, OnTimeout: r.VLLM.Drain.OnTimeout},
+		Idle:      idle(r.Triggers),
 		Budgets: map[fsm.Mode][]fsm.Budget{
 			fsm.Desktop: budgets(r.Slices.Desktop), fsm.StudioLocal: budgets(r.Slices.StudioLocal), fsm.Compute: budgets(r.Slices.Compute),
 		},
@@ -128,4 +129,10 @@ func budgets(b rawBudgets) []fsm.Budget {
 		}
 	}
 	return out
+}
+
+func idle(t rawTriggers) fsm.IdlePolicy {
+	i := t.Idle
+	return fsm.IdlePolicy{Watch: i.Watch, Deny: i.Deny, After: i.After, Countdown: i.Countdown, OnBlock: i.OnBlock, Studio: i.Studio,
+		Return: t.Return, Heal: t.Drift}
 }

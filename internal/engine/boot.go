@@ -57,6 +57,10 @@ func (l *loop) leaveBoot(o fsm.Observation) {
 	if w := l.next; w != nil {
 		l.next = nil
 		l.start(*w)
+		return
+	}
+	if l.watches() != 0 {
+		l.Hint(fsm.Core) // for the triggers
 	}
 }
 

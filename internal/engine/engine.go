@@ -51,19 +51,22 @@ type Options struct {
 	Policy   fsm.Policy
 	Host     Host
 	Recorder Recorder
-	Boot     string            // boot id, told in records and compared with Intent's
-	PID      int               // told in snapshots
-	NewID    func() string     // ids of attempts and of wishes that the engine makes
-	Wish     *fsm.Wish         // the wish that stands on disk
-	Intent   *fsm.Intent       // the write-ahead record that a predecessor left
-	Last     *fsm.Attempt      // the last finished attempt, for snapshots
-	First    bool              // the first start of this boot: normalise (D7, D11)
-	BootWish func(fsm.Wish)    // told the wish of the first start, to store it
-	Ready    func()            // told once, before any attempt
-	Alive    func()            // the watchdog's ping, from the loop
-	Beat     <-chan struct{}   // when it is due; nil: never
-	Ended    func(fsm.Attempt) // told after an attempt was recorded
-	Going    func() bool       // tells whether the host is going down
+	Boot     string         // boot id, told in records and compared with Intent's
+	PID      int            // told in snapshots
+	NewID    func() string  // ids of attempts and of wishes that the engine makes
+	Wish     *fsm.Wish      // the wish that stands on disk
+	Intent   *fsm.Intent    // the write-ahead record that a predecessor left
+	Last     *fsm.Attempt   // the last finished attempt, for snapshots
+	First    bool           // the first start of this boot: normalise (D7, D11)
+	BootWish func(fsm.Wish) // told the wish of the first start, to store it
+	// Keep stores a wish of a background trigger; in place of the one of that id,
+	// if it is not empty and that still stands.
+	Keep  func(w fsm.Wish, instead string)
+	Ready func()            // told once, before any attempt
+	Alive func()            // the watchdog's ping, from the loop
+	Beat  <-chan struct{}   // when it is due; nil: never
+	Ended func(fsm.Attempt) // told after an attempt was recorded
+	Going func() bool       // tells whether the host is going down
 
 	// CPU is the CPU time that the process has used; nil: not measured.
 	CPU func() time.Duration
@@ -101,7 +104,7 @@ type (
 	finishing struct{}
 	goingDown struct{}
 	noted     struct{ note fsm.Note }
-	observed  struct{ facts fsm.Facts }
+	observed  struct{ facts fsm.Facts } // see also weighed
 	begun     struct {
 		plan  fsm.Plan
 		facts fsm.Facts

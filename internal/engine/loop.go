@@ -11,20 +11,21 @@ import (
 // loop is the state that only Run's goroutine touches.
 type loop struct {
 	*Engine
-	ctx     context.Context
-	machine *fsm.Machine
-	snap    fsm.Snapshot
-	running *attempt
-	next    *fsm.Wish // the newest wish that waits for the running attempt
-	joined  []string  // ids of wishes that the running attempt serves besides
-	booting bool      // until the first start has come to rest
-	intent  *fsm.Intent
-	leaving bool // Run ends with the running attempt
-	residue bool // an attempt was left past its point of no return
-	looking bool // an observation at rest is under way
-	stale   bool // it began before an attempt did
-	relook  backoff
-	told    map[string]string // the cause told last, by what it is the cause of
+	ctx      context.Context
+	machine  *fsm.Machine
+	snap     fsm.Snapshot
+	running  *attempt
+	next     *fsm.Wish // the newest wish that waits for the running attempt
+	joined   []string  // ids of wishes that the running attempt serves besides
+	booting  bool      // until the first start has come to rest
+	intent   *fsm.Intent
+	leaving  bool // Run ends with the running attempt
+	residue  bool // an attempt was left past its point of no return
+	looking  bool // an observation at rest is under way
+	stale    bool // it began before an attempt did
+	relook   backoff
+	triggers triggers
+	told     map[string]string // the cause told last, by what it is the cause of
 }
 
 // Run owns the machine until ctx ends; it then winds a running attempt down
@@ -55,6 +56,8 @@ func (l *loop) serve() {
 			l.hinted()
 		case <-l.relook.C():
 			l.Hint(fsm.Core)
+		case <-l.triggers.C():
+			l.Hint(fsm.Core)
 		case <-l.opt.Beat:
 			l.opt.Alive()
 		case <-stop:
@@ -64,7 +67,7 @@ func (l *loop) serve() {
 				l.running.halt(fsm.HaltShutdown)
 			}
 		}
-		if (stop == nil || l.leaving && l.next == nil) && l.running == nil && !l.looking {
+		if (stop == nil || l.leaving && l.next == nil) && l.running == nil && !l.looking && !l.triggers.asking {
 			return
 		}
 	}
@@ -87,6 +90,8 @@ func (l *loop) handle(m any) {
 		}
 	case noted:
 		l.record(m.note)
+	case weighed:
+		l.weighed(m)
 	case observed:
 		l.looking = false
 		l.rested(m.facts)
@@ -213,10 +218,11 @@ func (l *loop) ended(m ended) {
 	l.look(m.after)
 	l.booting = false
 	l.end(a, m.settled)
+	l.reverts(a)
 	if l.follow(m) {
 		return
 	}
-	if !a.Success || l.dirty.Load() != 0 {
+	if !a.Success || l.dirty.Load() != 0 || l.watches() != 0 {
 		l.Hint(fsm.Core) // what happened since its last look is looked at now
 	}
 }

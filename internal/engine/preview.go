@@ -70,7 +70,7 @@ func survey(ctx context.Context, h Host, p fsm.Policy, w fsm.Wish, given *fsm.Pl
 		f = f.Merge(observe(ctx, h, p, q), q.About)
 		plan, err = fsm.PlanFor(o, w.Mode, f, p)
 	}
-	return look{f, o}, plan, err
+	return look{f, o}, fsm.Announced(plan, w, p), err
 }
 
 // beyond drops from a query what was looked at before; units stay where the

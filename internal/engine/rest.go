@@ -17,9 +17,11 @@ func (l *loop) hinted() {
 	if l.looking || l.ctx.Err() != nil {
 		return // the look under way ends with another, if hints came meanwhile
 	}
-	l.dirty.Store(0)
+	if about := fsm.Subject(l.dirty.Swap(0)); !l.heeds(about) {
+		return
+	}
 	l.looking = true
-	about := fsm.Core
+	about := fsm.Core | l.watches()
 	if l.machine.State() == fsm.FailedTransition {
 		about |= fsm.AboutGPU // a holder there keeps a failure from being over
 	}
@@ -64,6 +66,7 @@ func (l *loop) rested(f fsm.Facts) {
 	delete(l.told, "unknown")
 	l.settle(o)
 	l.tellDeviations(before, o)
+	l.feel(o, f)
 }
 
 // settle walks the edge between what the machine rests in and what is observed.

@@ -139,8 +139,11 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 		err = a.await(ctx, s, undo)
 	}
 	halt, result := a.verdictOf(err, undo)
-	if halt == fsm.HaltTimeout && a.outlasted(s) {
+	switch {
+	case halt == fsm.HaltTimeout && a.outlasted(s):
 		halt = fsm.NoHalt
+	case halt == fsm.HaltStep && s.Verb == fsm.Countdown:
+		halt = fsm.HaltCancel // somebody is there
 	}
 	res := fsm.StepResult{Op: s.Op, Undo: undo, Result: result, Began: began, Ended: time.Now()}
 	if err != nil {
@@ -202,10 +205,14 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 		ctx, cancel = both(ctx, a.ctx)
 		defer cancel()
 	}
-	wait, awaited := lookFirst, ""
+	wait, awaited, began := lookFirst, "", time.Now()
 	for {
 		looked := a.looking()
 		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan, a.opt.Policy)), a.opt.Policy)
+		if left := s.Lasts - time.Since(began); p.Done && left > 0 {
+			p = fsm.Progress{Awaiting: "nobody to be there"}
+			wait = min(left, lookMost)
+		}
 		if p.Done {
 			looked() // the look that proves a step; those before were part of the wait
 			return nil

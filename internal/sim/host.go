@@ -47,6 +47,7 @@ type Host struct {
 	took     map[fsm.Verb]time.Duration
 	done     []fsm.Op
 	sessions int
+	touched  time.Time // when somebody last touched the machine
 	// Hint is called after each change, as the sources of a real host do.
 	Hint func(fsm.Subject)
 }
@@ -54,7 +55,7 @@ type Host struct {
 // New returns a host with every unit of the policy loaded and inactive, that
 // has finished booting, and that everything can be read of.
 func New(p fsm.Policy) *Host {
-	h := &Host{policy: p, units: map[string]fsm.Unit{}, took: map[fsm.Verb]time.Duration{}, Hint: func(fsm.Subject) {}}
+	h := &Host{touched: time.Now(), policy: p, units: map[string]fsm.Unit{}, took: map[fsm.Verb]time.Duration{}, Hint: func(fsm.Subject) {}}
 	for _, name := range p.Units.Watched() {
 		h.units[name] = fsm.Unit{Name: name, Load: "loaded", Active: "inactive", Sub: "dead"}
 	}
@@ -73,7 +74,7 @@ func New(p fsm.Policy) *Host {
 		Inference: fsm.Read([]fsm.Inference(nil), nil), Placement: fsm.Read(fsm.Placement{Studio: "local"}, nil),
 		Inhibitors: fsm.Read([]fsm.Inhibitor(nil), nil), Site: fsm.Read([]fsm.SiteVerdict(nil), nil),
 		StopSets: fsm.Read(map[string]fsm.StopSet{}, nil), Budgets: fsm.Read(p.InForce(fsm.Unknown), nil),
-		Holds: fsm.Read([]fsm.Hold(nil), nil),
+		Holds: fsm.Read([]fsm.Hold(nil), nil), Idle: fsm.Read(fsm.Idle{Device: "simulated keyboard", Devices: 1}, nil),
 	}
 	return h
 }
@@ -95,6 +96,14 @@ func (h *Host) Change(f func(*fsm.Facts, *fsm.Logins, map[string]fsm.Unit)) {
 	h.Hint(fsm.Everything)
 }
 
+// Touch is a person's hand on an input device.
+func (h *Host) Touch() {
+	h.mu.Lock()
+	h.touched = time.Now()
+	h.mu.Unlock()
+	h.Hint(fsm.AboutIdle)
+}
+
 // Break plans faults.
 func (h *Host) Break(f ...Fault) { h.mu.Lock(); h.faults = append(h.faults, f...); h.mu.Unlock() }
 
@@ -113,6 +122,7 @@ func (h *Host) Observe(_ context.Context, q fsm.Query) fsm.Facts {
 	defer h.mu.Unlock()
 	f := fsm.Facts{At: time.Now()}.Merge(h.facts, q.About)
 	f.At = time.Now()
+	f.Idle.Value.Quiet = time.Since(h.touched)
 	if q.About&fsm.AboutUnits != 0 && !strings.HasPrefix(h.facts.Units.Cause, "broken") {
 		f.Units = fsm.Read(cloneUnits(h.units), nil)
 	}

@@ -127,7 +127,8 @@ func (a *Actor) disconnect() (err error) {
 
 // Do carries out op and returns when its job ended or ctx is done; in the
 // latter case the job goes on in the manager. It is not for concurrent use.
-// Verbs that only wait return at once: their wait is the caller's observation.
+// Verbs that only wait return at once, a countdown once it is announced: their wait
+// is the caller's observation.
 func (a *Actor) Do(ctx context.Context, op fsm.Op) error {
 	if op.Arg == "" {
 		return fmt.Errorf("cannot %s: it is not said what", op.Verb)
@@ -153,6 +154,8 @@ func (a *Actor) Do(ctx context.Context, op fsm.Op) error {
 		return a.startAudio(ctx, op.Arg)
 	case fsm.SetBudgets:
 		return a.setBudgets(ctx, op.Arg)
+	case fsm.Countdown:
+		return a.announce(ctx, op.Arg)
 	case fsm.Drain, fsm.AwaitRelease, fsm.AwaitReady:
 		return nil
 	}

@@ -32,6 +32,8 @@ type Logind struct {
 	down   func(bool)
 	procs  procs
 	users  string // where the users' runtime directories are
+	// Woke is told when the host comes back from sleep; nil: nobody asks.
+	Woke func()
 }
 
 // New returns a source that calls hint for each change of a session or user,
@@ -62,6 +64,10 @@ func (l *Logind) signal(s *dbus.Signal) {
 	case managerFace + ".PrepareForShutdown":
 		if len(s.Body) > 0 && l.down != nil {
 			l.down(s.Body[0] == true)
+		}
+	case managerFace + ".PrepareForSleep":
+		if len(s.Body) > 0 && s.Body[0] == false && l.Woke != nil {
+			l.Woke()
 		}
 	case "org.freedesktop.DBus.NameOwnerChanged":
 		if len(s.Body) > 0 && s.Body[0] == dest {
