@@ -5,6 +5,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -28,7 +29,10 @@ type Observer struct {
 	StopSets func(ctx context.Context, targets []string) (map[string]fsm.StopSet, error)
 	// Procs answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
 	// over the processes, and fills what it is asked for.
-	Procs  func(ctx context.Context, about fsm.Subject) fsm.Facts
+	Procs func(ctx context.Context, about fsm.Subject) fsm.Facts
+	// GPU tells what the GPUs' driver knows of them; what the device nodes tell
+	// is completed by it. On a host whose driver tells nothing it has no holders.
+	GPU    func(context.Context) (fsm.GPU, error)
 	Load   func(context.Context) (fsm.Load, error)
 	Memory func(context.Context) (fsm.Memory, error)
 	// Inference asks the AI units that run, by the units' state of this look; for
@@ -41,7 +45,7 @@ type Observer struct {
 	Budgets func(context.Context, []fsm.Budget) ([]fsm.Budget, error)
 	Holds   func(context.Context) ([]fsm.Hold, error)
 
-	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site, budgets, holds slot
+	host, units, logins, stopSets, procs, gpu, load, memory, inference, placement, inhibitors, site, budgets, holds slot
 }
 
 // processSubjects are answered by one pass.
@@ -101,17 +105,34 @@ func (o *Observer) unitsAndInference(ctx context.Context, q fsm.Query, f *fsm.Fa
 	f.Inference = ask(ctx, &o.inference, "inference", asked)
 }
 
+// lookAtProcesses asks the driver of the GPUs beside the pass over all processes:
+// if it hangs, the others are there.
 func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fsm.Facts) {
 	var look func(context.Context) (fsm.Facts, error)
 	if o.Procs != nil {
 		look = func(ctx context.Context) (fsm.Facts, error) { return o.Procs(ctx, about), nil }
 	}
+	var driver fsm.Reading[fsm.GPU]
+	var wg sync.WaitGroup
+	if about&fsm.AboutGPU != 0 {
+		wg.Go(func() { driver = ask(ctx, &o.gpu, "gpu", o.GPU) })
+	}
 	got := ask(ctx, &o.procs, "processes", look)
+	wg.Wait()
 	if !got.OK {
 		f.GPU.Cause, f.Audio.Cause, f.Jobs.Cause = got.Cause, got.Cause, got.Cause
 		return
 	}
-	f.GPU, f.Audio, f.Jobs = got.Value.GPU, got.Value.Audio, got.Value.Jobs
+	f.GPU, f.Audio, f.Jobs = completed(got.Value.GPU, driver), got.Value.Audio, got.Value.Jobs
+}
+
+// completed puts what the driver told over what the device nodes tell. If either
+// could not be read nobody can tell: each sees holders that the other does not.
+func completed(nodes, driver fsm.Reading[fsm.GPU]) fsm.Reading[fsm.GPU] {
+	if !nodes.OK || !driver.OK {
+		return fsm.Reading[fsm.GPU]{Cause: cmp.Or(nodes.Cause, driver.Cause)}
+	}
+	return fsm.Read(nodes.Value.With(driver.Value), nil)
 }
 
 // bind gives a probe its argument; a nil probe stays nil.
