@@ -130,9 +130,9 @@ func TestOneGPUIsHandedOn(t *testing.T) {
 		t.Errorf("as it is: %s", got.Stdout)
 	}
 	d.want(0, "why", "compute") // the plan ends it
-	d.topology("GPU-01")
 
 	d.want(0, "request", "compute")
+	d.topology("GPU-01")
 	d.onlyAbsent(d.last(), "gpu-absent:1")
 	if g := d.gpus(); len(g.Holders) > 0 {
 		t.Errorf("the session has ended, and there is %+v", g.Holders)
