@@ -55,6 +55,16 @@ func (t *topology) seen(cards []fsm.Card) {
 	t.report(t.dirs.WriteTopology(doc))
 }
 
+// gpus writes down which GPUs there are, before anything has to be known of them.
+func (c *owner) gpus() {
+	cards, err := c.host.gpu.Cards()
+	if err != nil {
+		c.report(err)
+		return
+	}
+	c.host.cards(cards)
+}
+
 // topologyOf is the document of specification section 21.2: what is planned, what
 // is there, and what it is for. A mode without AI units gives them no GPU.
 func topologyOf(cards []fsm.Card, p fsm.Policy) runfiles.Topology {

@@ -213,16 +213,6 @@ func (c *owner) run(ctx context.Context, e env, hup <-chan os.Signal, beside fun
 	return next, errors.Join(err, <-recorded)
 }
 
-// gpus writes down which GPUs there are, before anything has to be known of them.
-func (c *owner) gpus() {
-	cards, err := c.host.gpu.Cards()
-	if err != nil {
-		c.report(err)
-		return
-	}
-	c.host.cards(cards)
-}
-
 // reloads waits for hup. A configuration with a fault is refused whole; a good
 // one ends the engine between attempts. Of several the last one counts.
 func (c *owner) reloads(ctx context.Context, e env, hup <-chan os.Signal, eng *engine.Engine) *config.Config {
