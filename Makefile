@@ -4,6 +4,11 @@ SHELL   := /bin/bash
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# Where libexec is, seen from where the program is installed (dist/install.mk).
+LIBEXEC  = $(shell realpath -m --relative-to=$(BINDIR) $(LIBEXECDIR))
+# The one part that is of C; "make GPU_PROBE=" neither builds nor installs it.
+GPU_PROBE ?= bin/modewatch-gpu
+export CGO_CFLAGS ?= -O2 -Wno-deprecated-declarations
 STAGE   := out/stage
 # gotestsum runs go test, shows what failed, and lists what was skipped and why.
 GOTESTSUM := $(GO) tool gotestsum
@@ -12,10 +17,17 @@ GOTESTSUM := $(GO) tool gotestsum
 
 all: build
 
-build: bin/modewatch
+build: bin/modewatch $(GPU_PROBE)
 
 bin/modewatch: $(shell find cmd fsm guards internal sources sinks -name '*.go') go.mod go.sum
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/modewatch
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS) -X main.libexec=$(LIBEXEC)' -o $@ ./cmd/modewatch
+
+# It looks functions of NVML up when they are called (lazy), for no library has
+# them all.
+bin/modewatch-gpu: $(wildcard cmd/modewatch-gpu/*.go sources/gpu/report/*.go) go.mod go.sum
+	@command -v gcc >/dev/null || integration/deps.sh
+	CGO_ENABLED=1 $(GO) build -trimpath \
+		-ldflags '$(LDFLAGS) -extldflags=-Wl,-z,lazy' -o $@ ./cmd/modewatch-gpu
 
 deps:
 	@integration/deps.sh

@@ -1,7 +1,7 @@
 # install and uninstall: "make install DESTDIR=x PREFIX=/usr". One set of files
 # for every system with systemd; a package sets DESTDIR, or PREFIX and
 # SYSCONFDIR. Nothing is started, enabled or reloaded: what to do next is
-# printed. Included by the Makefile, which builds bin/modewatch.
+# printed. Included by the Makefile, which builds bin/modewatch and bin/modewatch-gpu.
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
 BINDIR     ?= $(PREFIX)/bin
@@ -36,7 +36,7 @@ dist_survivors := dbus.service dbus-broker.service systemd-logind.service polkit
 	wpa_supplicant.service nvidia-persistenced.service
 
 # Files of the administrator: written once, never replaced.
-dist_config := capability-placement.json hardware-topology.json audio-priority.env \
+dist_config := capability-placement.json audio-priority.env \
 	vllm/compute.env vllm/desktop.env.example \
 	$(if $(wildcard $(DIST)/config.toml),config.toml)
 
@@ -52,10 +52,11 @@ dist_dropins = $(foreach u,$(dist_hardened),$(u).d/10-hardening.conf) \
 
 install: install-bin install-units install-config install-next
 
-install-bin: $(MODEWATCH)
+install-bin: $(MODEWATCH) $(GPU_PROBE)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 0755 $(MODEWATCH) $(DESTDIR)$(BINDIR)/modewatch
 	ln -sfn modewatch $(DESTDIR)$(BINDIR)/mode
+	[ -z "$(GPU_PROBE)" ] || $(INSTALL) -m 0755 $(GPU_PROBE) $(DESTDIR)$(LIBEXECDIR)/gpu-probe
 	@set -e; for s in $(dist_scripts); do \
 		$(call dist_place,$(DIST)/libexec/$$s,$(DESTDIR)$(LIBEXECDIR)/$$s,0755); done
 	@set -e; for l in $(dist_links); do \
@@ -99,7 +100,7 @@ install-next: install-bin install-units install-config
 # /var/lib/mode-controller stay.
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/modewatch $(DESTDIR)$(BINDIR)/mode \
-		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(dist_scripts) $(dist_links)) \
+		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(dist_scripts) $(dist_links) gpu-probe) \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(dist_units) $(dist_dropins)) \
 		$(DESTDIR)$(LIBDIR)/tmpfiles.d/modewatch.conf $(DESTDIR)$(LIBDIR)/sysusers.d/modewatch.conf \
 		$(DESTDIR)$(LIBDIR)/systemd/catalog/modewatch.catalog $(DESTDIR)$(DOCDIR)/HARDENING.md

@@ -1,6 +1,9 @@
 package fsm
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Observation is what facts say of the mode: the mode, why, and what deviates
 // from its contract (D2).
@@ -112,7 +115,7 @@ func deviations(m Mode, f Facts, p Policy) []Deviation {
 			add("vllm-foreign", unit+" is "+activeWord(units[unit])+" in "+string(m))
 		}
 	}
-	return append(out, foreignHolders(m, f, p)...)
+	return slices.Concat(out, absentGPUs(f, p), foreignHolders(m, f, p))
 }
 
 // audioStackAbsent tells whether there are graphical users and none of them has
@@ -126,33 +129,6 @@ func audioStackAbsent(gui []Session, users []User) bool {
 		}
 	}
 	return len(gui) > 0
-}
-
-// foreignHolders lists, on a shared display GPU, the processes of AI units that
-// are on it in an interactive mode, and in compute the holders that belong to
-// no AI unit. It says nothing where the GPU was not looked at.
-func foreignHolders(m Mode, f Facts, p Policy) []Deviation {
-	var out []Deviation
-	ai := map[string]bool{}
-	for _, unit := range p.Units.AIUnits() {
-		ai[unit] = true
-	}
-	for _, h := range f.GPU.Value.Holders {
-		if h.Infra || !h.Display || (m == Compute) == ai[h.Unit] {
-			continue
-		}
-		out = append(out, Deviation{fmt.Sprintf("gpu-foreign-holder:%s:%d", h.Node, h.PID), h.String()})
-	}
-	return out
-}
-
-// String names the holder so that a person can act on it.
-func (h GPUHolder) String() string {
-	s := fmt.Sprintf("%s (PID %d, uid %d", h.Comm, h.PID, h.UID)
-	if h.Unit != "" {
-		s += ", " + h.Unit
-	}
-	return s + ") holds " + h.Node
 }
 
 func activeWord(u Unit) string {

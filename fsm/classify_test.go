@@ -45,6 +45,13 @@ func TestClassify(t *testing.T) {
 		{"a login masked by its owner", ownerMasked(desktop()), Desktop, nil},
 		{"vLLM's process on the display GPU", gpu(desktop(), holder(vllm, true, false)), Desktop, []string{"gpu-foreign-holder:/dev/dri/card0:7"}},
 		{"the compositor on it", gpu(desktop(), holder("session-c2.scope", true, false)), Desktop, nil},
+		{"a process of nobody that computes on it", gpu(desktop(), GPUHolder{PID: 8, Node: "/dev/nvidia0", Unit: "mining.service", Display: true, Kind: "compute"}), Desktop, []string{"gpu-foreign-holder:/dev/nvidia0:8"}},
+		{"one under the multi-process service", gpu(studio(), GPUHolder{PID: 8, Node: "/dev/nvidia0", Unit: "mining.service", Display: true, Kind: "mps"}), StudioLocal, []string{"gpu-foreign-holder:/dev/nvidia0:8"}},
+		{"one that computes on the other GPU", gpu(desktop(), GPUHolder{PID: 8, Node: "/dev/nvidia1", Unit: "mining.service", Kind: "compute"}), Desktop, nil},
+		{"one that draws for nobody", gpu(desktop(), GPUHolder{PID: 8, Node: "/dev/nvidia0", Unit: "kiosk.service", Display: true, Kind: "graphics"}), Desktop, nil},
+		{"one that computes and draws in the session", gpu(desktop(), GPUHolder{PID: 8, Node: "/dev/nvidia0", Unit: "session-c2.scope", Session: "c2", Display: true, Kind: "compute+graphics"}), Desktop, nil},
+		{"one that computes under the user's manager", gpu(desktop(), GPUHolder{PID: 8, Node: "/dev/nvidia0", Unit: "user@1000.service", Display: true, Kind: "compute"}), Desktop, nil},
+		{"infrastructure that computes", gpu(desktop(), GPUHolder{PID: 8, Node: "/dev/nvidia0", Unit: "dcgm.service", Display: true, Infra: true, Kind: "compute"}), Desktop, nil},
 		{"a session in compute", hosts["a-session-in-compute"](), Desktop, []string{"desktop-target-inactive", "session-in-compute", "vllm-foreign"}},
 
 		{"the overlay", studio(), StudioLocal, nil},
@@ -131,6 +138,23 @@ func TestClassifyIsTotal(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// The AI unit that belongs to a mode may be on the GPU that it shares.
+func TestForeignToItsMode(t *testing.T) {
+	u := Units{AI: map[Mode][]string{Desktop: {"small.service"}, Compute: {"large.service"}}}
+	for _, r := range []struct {
+		unit string
+		mode Mode
+		want bool
+	}{
+		{"small.service", Desktop, false}, {"small.service", StudioLocal, true}, {"small.service", Compute, false},
+		{"large.service", Desktop, true}, {"large.service", Compute, false}, {"other.service", Compute, true},
+	} {
+		if got := foreign(GPUHolder{Unit: r.unit, Kind: "compute"}, r.mode, u); got != r.want {
+			t.Errorf("%s is foreign to %s: %v", r.unit, r.mode, got)
 		}
 	}
 }

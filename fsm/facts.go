@@ -200,24 +200,6 @@ type UserJob struct {
 	Pattern string `json:"pattern,omitempty"` // the configured pattern that it matched
 }
 
-// GPU is the state of the GPUs' device nodes and who holds them (D16).
-type GPU struct {
-	Present []string    `json:"present"` // the display and AI device nodes that exist
-	Holders []GPUHolder `json:"holders"`
-}
-
-// GPUHolder is one process with a GPU device node open.
-type GPUHolder struct {
-	PID     int    `json:"pid"`
-	UID     int    `json:"uid"`
-	Comm    string `json:"comm"`
-	Node    string `json:"node"`
-	Display bool   `json:"display"` // the node belongs to the display GPU
-	Unit    string `json:"unit,omitempty"`
-	Session string `json:"session,omitempty"` // id of the session whose scope it is in
-	Infra   bool   `json:"infra,omitempty"`   // named infrastructure, not counted
-}
-
 // Load is pressure-stall information, percent of time over ten seconds.
 type Load struct {
 	CPUSome float64 `json:"cpu_some"`

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -10,6 +11,9 @@ type Progress struct {
 	Done     bool
 	Awaiting string // what is still missing, while not done
 	Never    string // why it can no longer happen; empty while it can
+	// Ask is what else has to be looked at, of the same moment, to tell: it is
+	// asked for only where all else is done. Zero in most cases.
+	Ask Subject
 }
 
 func done() Progress             { return Progress{Done: true} }
@@ -73,10 +77,7 @@ func Settled(op Op, plan Plan, f Facts, p Policy) Progress {
 	case Start:
 		return started(op.Arg, u)
 	case Stop:
-		if u.Gone() {
-			return done()
-		}
-		return awaiting(op.Arg + " to stop, it is " + activeWord(u))
+		return stopped(op.Arg, u, f, p)
 	case MaskNow:
 		if u.Load == "masked" && u.Gone() {
 			return done()
@@ -115,6 +116,27 @@ func started(name string, u Unit) Progress {
 		return never("%s is inactive right after its start: a condition was not met, or it ended at once", name)
 	}
 	return awaiting(name + " to become active, it is " + activeWord(u))
+}
+
+// stopped wants the unit gone and, of an AI unit, no process of it left on a GPU
+// (D16): what its end did not kill is still in its cgroup. A GPU that cannot be
+// read keeps nobody in compute: before anything else is given the GPU, the guards
+// ask again, and they refuse.
+func stopped(name string, u Unit, f Facts, p Policy) Progress {
+	switch {
+	case !u.Gone():
+		return awaiting(name + " to stop, it is " + activeWord(u))
+	case !slices.Contains(p.Units.AIUnits(), name):
+		return done()
+	case !f.GPU.OK && f.GPU.Cause == "":
+		return Progress{Awaiting: "a look at the GPUs that " + name + " was on", Ask: AboutGPU}
+	}
+	for _, h := range f.GPU.Value.Holders {
+		if f.GPU.OK && h.Unit == name {
+			return awaiting(h.String() + ", though " + name + " is " + activeWord(u))
+		}
+	}
+	return done()
 }
 
 // isolated wants the target up, its counterpart down, and no job nor stopping
@@ -231,15 +253,4 @@ func released(f Facts) Progress {
 		return awaiting(h[0].String())
 	}
 	return done()
-}
-
-// DisplayHolders returns the processes on the display GPU that count (D16).
-func (g GPU) DisplayHolders() []GPUHolder {
-	var out []GPUHolder
-	for _, h := range g.Holders {
-		if h.Display && !h.Infra {
-			out = append(out, h)
-		}
-	}
-	return out
 }

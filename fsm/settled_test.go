@@ -53,6 +53,24 @@ func is(unit, active string) func(*host) { return func(h *host) { h.unit(unit, a
 func noUnits(h *host)  { h.facts.Units = Reading[map[string]Unit]{Cause: "no bus"} }
 func noLogins(h *host) { h.facts.Logins = Reading[Logins]{Cause: "no logind"} }
 
+func onGPU(h ...GPUHolder) func(*host) {
+	return func(at *host) { at.facts.GPU = read(GPU{Holders: h}) }
+}
+
+// The GPUs are asked once an AI unit is down, and only then (D16).
+func TestSettledAsksTheGPU(t *testing.T) {
+	for _, r := range []struct {
+		unit, active string
+		want         Subject
+	}{{vllm, "inactive", AboutGPU}, {vllm, "deactivating", 0}, {"x.service", "inactive", 0}} {
+		f := newHost().unit(r.unit, r.active).read()
+		f.GPU = Reading[GPU]{}
+		if p := Settled(Op{Stop, r.unit}, Plan{}, f, testPolicy()); p.Ask != r.want || p.Done != (r.unit == "x.service") {
+			t.Errorf("%s that is %s: %+v", r.unit, r.active, p)
+		}
+	}
+}
+
 func TestSettledUnits(t *testing.T) {
 	const u = "x.service"
 	load := func(state, active string) func(*host) {
@@ -76,6 +94,11 @@ func TestSettledUnits(t *testing.T) {
 		{"stopping", Op{Stop, u}, is(u, "deactivating"), "awaiting x.service to stop, it is deactivating"},
 		{"still up", Op{Stop, u}, is(u, "active"), "awaiting it is active"},
 		{"no bus", Op{Stop, u}, noUnits, "awaiting no bus"},
+		{"down, and nothing of it on a GPU", Op{Stop, vllm}, onGPU(GPUHolder{PID: 9, Comm: "x", Unit: u, Kind: "compute"}), "done"},
+		{"down, and a process of it left on a GPU", Op{Stop, vllm}, onGPU(GPUHolder{PID: 9, Comm: "python3", Node: "/dev/nvidia1", Unit: vllm}),
+			"awaiting python3 (PID 9, uid 0, " + vllm + ") holds /dev/nvidia1, though " + vllm + " is inactive"},
+		{"down, and no GPU to be read", Op{Stop, vllm}, func(h *host) { h.facts.GPU = Reading[GPU]{Cause: "it is lost"} }, "done"},
+		{"no AI unit", Op{Stop, u}, onGPU(GPUHolder{PID: 9, Comm: "x", Unit: u}), "done"},
 
 		{"finished", Op{Run, u}, is(u, "inactive"), "done"},
 		{"finished and remaining", Op{Run, u}, is(u, "active"), "done"},

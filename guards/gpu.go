@@ -19,10 +19,7 @@ var gpuReleased = guard("check_gpu_display_released", 11, hard, fsm.AboutGPU|fsm
 		return cannotTell("who holds the display GPU", gpu.Why())
 	}
 	holders := slices.DeleteFunc(gpu.Value.DisplayHolders(), func(h fsm.GPUHolder) bool { return expected(in, h) })
-	looked := "device nodes: " + strings.Join(gpu.Value.Present, ", ")
-	if len(gpu.Value.Present) == 0 {
-		looked = "no GPU device node exists"
-	}
+	looked := lookedAt(gpu.Value)
 	if len(holders) == 0 {
 		return pass("nobody holds the display GPU", looked)
 	}
@@ -43,6 +40,15 @@ var gpuReleased = guard("check_gpu_display_released", 11, hard, fsm.AboutGPU|fsm
 	}
 	return pass("the plan ends all that holds the display GPU", fmt.Sprintf("%d holders; %s", len(holders), looked))
 })
+
+// lookedAt tells what the verdict rests on.
+func lookedAt(g fsm.GPU) string {
+	nodes := "no GPU device node exists"
+	if len(g.Present) > 0 {
+		nodes = "device nodes: " + strings.Join(g.Present, ", ")
+	}
+	return join(strings.Join(g.Looked, ", "), nodes)
+}
 
 // strictly tells whether the display GPU must be free now: nothing that is
 // still to come before the proof could free it.

@@ -30,6 +30,11 @@ func TestGPUReleasedPredicts(t *testing.T) {
 		{"the session that ends", onDesktop, fsm.Compute, nil, "", 0, "1 holders"},
 		{"by its scope alone", onDesktop, fsm.Compute, hold(fsm.GPUHolder{UID: 1000, Unit: "session-c2.scope"}), "", 0, "2 holders"},
 		{"no GPU at all", onDesktop, fsm.Compute, func(in *Input) { in.Facts.GPU.Value = fsm.GPU{} }, "", 0, "no GPU device node"},
+		{"NVML beside the nodes", onDesktop, fsm.Compute, func(in *Input) {
+			in.Facts.GPU.Value.Looked = []string{"NVML of driver 580"}
+		}, "", 0, "1 holders; NVML of driver 580; device nodes: "},
+		{"one that NVML alone lists", onDesktop, fsm.Compute, hold(fsm.GPUHolder{Unit: "mining.service", Kind: "compute", Memory: 5 << 30}), "", 11,
+			"x (PID 77, uid 0, mining.service) holds /dev/dri/card0 (compute, 5120 MiB): nothing in this plan ends it"},
 		{"infrastructure", onDesktop, fsm.Compute, hold(fsm.GPUHolder{Infra: true}), "", 0, "1 holders"},
 		{"the other GPU", onDesktop, fsm.Compute, func(in *Input) {
 			hold(fsm.GPUHolder{})(in)

@@ -25,6 +25,7 @@ var may = map[string][]string{
 	"internal/engine":   {"fsm", "guards"},
 	"internal/sim":      {"fsm"},
 	"cmd/modewatch":     {"fsm", "guards", "sources", "sinks", "internal", "cmd/modewatch"},
+	"cmd/modewatch-gpu": {"sources/gpu/report"},
 	"integration":       {"fsm", "integration"},
 	"integration/lab":   {"integration/lab"},
 	"integration/cmd":   {"integration/lab"},

@@ -5,6 +5,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -32,6 +33,9 @@ type Observer struct {
 	// Graphs tells who uses the graphs of the PipeWire servers that run; nil: they
 	// are not read, and the answer says so.
 	Graphs func(context.Context) (fsm.AudioGraphs, error)
+	// GPU tells what the GPUs' driver knows of them; what the device nodes tell
+	// is completed by it. On a host whose driver tells nothing it has no holders.
+	GPU    func(context.Context) (fsm.GPU, error)
 	Load   func(context.Context) (fsm.Load, error)
 	Memory func(context.Context) (fsm.Memory, error)
 	// Inference asks the AI units that run, by the units' state of this look; for
@@ -45,7 +49,7 @@ type Observer struct {
 	Holds   func(context.Context) ([]fsm.Hold, error)
 	Idle    func(context.Context) (fsm.Idle, error)
 
-	host, units, logins, stopSets, procs, graphs, load, memory, inference, placement, inhibitors, site, budgets, holds, idle slot
+	host, units, logins, stopSets, procs, graphs, gpu, load, memory, inference, placement, inhibitors, site, budgets, holds, idle slot
 }
 
 // processSubjects are answered by one pass.
@@ -109,17 +113,34 @@ func (o *Observer) unitsAndInference(ctx context.Context, q fsm.Query, f *fsm.Fa
 	f.Inference = ask(ctx, &o.inference, "inference", asked)
 }
 
+// lookAtProcesses asks the driver of the GPUs beside the pass over all processes:
+// if it hangs, the others are there.
 func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fsm.Facts) {
 	var look func(context.Context) (fsm.Facts, error)
 	if o.Procs != nil {
 		look = func(ctx context.Context) (fsm.Facts, error) { return o.Procs(ctx, about), nil }
 	}
+	var driver fsm.Reading[fsm.GPU]
+	var wg sync.WaitGroup
+	if about&fsm.AboutGPU != 0 {
+		wg.Go(func() { driver = ask(ctx, &o.gpu, "gpu", o.GPU) })
+	}
 	got := ask(ctx, &o.procs, "processes", look)
+	wg.Wait()
 	if !got.OK {
 		f.GPU.Cause, f.Audio.Cause, f.Jobs.Cause = got.Cause, got.Cause, got.Cause
 		return
 	}
-	f.GPU, f.Audio, f.Jobs = got.Value.GPU, got.Value.Audio, got.Value.Jobs
+	f.GPU, f.Audio, f.Jobs = completed(got.Value.GPU, driver), got.Value.Audio, got.Value.Jobs
+}
+
+// completed puts what the driver told over what the device nodes tell. If either
+// could not be read nobody can tell: each sees holders that the other does not.
+func completed(nodes, driver fsm.Reading[fsm.GPU]) fsm.Reading[fsm.GPU] {
+	if !nodes.OK || !driver.OK {
+		return fsm.Reading[fsm.GPU]{Cause: cmp.Or(nodes.Cause, driver.Cause)}
+	}
+	return fsm.Read(nodes.Value.With(driver.Value), nil)
 }
 
 // graphed adds what the PipeWire graphs tell to what the processes do.

@@ -45,6 +45,7 @@ func whole() *Observer {
 			}
 			return f
 		},
+		GPU:    func(context.Context) (fsm.GPU, error) { return fsm.GPU{Driver: "580"}, nil },
 		Load:   func(context.Context) (fsm.Load, error) { return fsm.Load{CPUSome: 3}, nil },
 		Memory: func(context.Context) (fsm.Memory, error) { return fsm.Memory{Available: 4}, nil },
 		Inference: func(_ context.Context, units map[string]fsm.Unit, _ bool) ([]fsm.Inference, error) {
@@ -163,6 +164,53 @@ func TestUnitsAreReadOnce(t *testing.T) {
 	if f.Inference.OK || !strings.Contains(f.Inference.Why(), "which AI units run: bus gone") {
 		t.Errorf("%+v", f.Inference)
 	}
+}
+
+// The driver of the GPUs completes what the device nodes tell. Where one of the
+// two has no answer there is none, and the other subjects are there.
+func TestTheDriverOfTheGPUs(t *testing.T) {
+	f := whole().Observe(t.Context(), everything)
+	if g := f.GPU.Value; g.Driver != "580" || len(g.Present) != 1 {
+		t.Errorf("%+v", g)
+	}
+	broken := errors.New("the GPU is lost")
+	for name, lose := range map[string]func(*Observer){
+		"the driver": func(o *Observer) { o.GPU = func(context.Context) (fsm.GPU, error) { return fsm.GPU{}, broken } },
+		"the nodes": func(o *Observer) {
+			o.Procs = func(context.Context, fsm.Subject) fsm.Facts {
+				return fsm.Facts{GPU: fsm.Read(fsm.GPU{}, broken), Audio: fsm.Read(fsm.Audio{}, nil)}
+			}
+		},
+	} {
+		o := whole()
+		lose(o)
+		if f := o.Observe(t.Context(), everything); f.GPU.OK || f.GPU.Why() != broken.Error() || !f.Audio.OK {
+			t.Errorf("without %s: %+v, audio %v", name, f.GPU, f.Audio.OK)
+		}
+	}
+	o := whole()
+	o.GPU = func(context.Context) (fsm.GPU, error) {
+		t.Error("the driver was asked for nothing")
+		return fsm.GPU{}, nil
+	}
+	o.Observe(t.Context(), fsm.Query{About: fsm.AboutAudio | fsm.AboutJobs})
+}
+
+// A driver that hangs keeps no other subject.
+func TestTheDriverHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, wake := whole(), make(chan struct{})
+		o.GPU = func(context.Context) (fsm.GPU, error) {
+			<-wake
+			return fsm.GPU{}, nil
+		}
+		f := o.Observe(t.Context(), everything)
+		if f.GPU.OK || !strings.Contains(f.GPU.Why(), "the gpu probe gave no answer in 5.05s") || !f.Audio.OK || !f.Jobs.OK {
+			t.Errorf("gpu %q, audio %v, jobs %v", f.GPU.Why(), f.Audio.OK, f.Jobs.OK)
+		}
+		close(wake)
+		synctest.Wait()
+	})
 }
 
 func TestFailurePanicAndNil(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/modewatch/modewatch/sources/audio"
 	"github.com/modewatch/modewatch/sources/bus"
 	"github.com/modewatch/modewatch/sources/desired"
+	"github.com/modewatch/modewatch/sources/gpu"
 	"github.com/modewatch/modewatch/sources/idle"
 	"github.com/modewatch/modewatch/sources/inference"
 	"github.com/modewatch/modewatch/sources/load"
@@ -29,6 +30,9 @@ type host struct {
 	units *units.Systemd
 	actor *act.Actor
 	input *idle.Watcher // tells something while the daemon runs it
+	gpu   *gpu.Source
+	// cards is told the GPUs whenever they were looked at; nil for nobody.
+	cards func([]fsm.Card)
 }
 
 // ears is what the sources tell by themselves.
@@ -48,6 +52,7 @@ func newHost(cfg config.Config, e ears) *host {
 	h.units = units.New(h.bus, p.Units.Watched(), p.Units.Switch, e.hint)
 	l := logind.New(h.bus, p, e.hint, e.down)
 	proc := procs.New("/proc", func() fsm.Policy { return p })
+	h.gpu = newGPU(cfg, proc)
 	wishes := desired.New(cfg.RunDir, operators())
 	wishes.Who = proc.Caller
 	h.input = idle.New(idle.Options{Deny: p.Idle.Deny, Log: e.log, Hint: func() { e.hint(fsm.AboutIdle) }})
@@ -59,8 +64,8 @@ func newHost(cfg config.Config, e ears) *host {
 		Within: p.Deadlines.Observe,
 		Host:   h.units.Host, Units: h.units.Units, StopSets: h.units.StopSets, Budgets: h.units.Budgets,
 		Logins: l.Logins, Inhibitors: l.Inhibitors,
-		Procs: proc.Look,
-		Load:  load.New("/proc").Load, Memory: load.New("/proc").Memory,
+		Procs: proc.Look, GPU: h.gpu.Look,
+		Load: load.New("/proc").Load, Memory: load.New("/proc").Memory,
 		Inference: func(ctx context.Context, up map[string]fsm.Unit, ready bool) ([]fsm.Inference, error) {
 			return inference.Probe(ctx, inference.Running(p, up), ready)
 		},
@@ -103,6 +108,15 @@ func (h *host) watchInput(ctx context.Context, p fsm.Policy) error {
 func liveHost(cfg config.Config) (engine.Host, func()) {
 	h := newHost(cfg, deaf)
 	return h, h.close
+}
+
+// Observe looks at this machine.
+func (h *host) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
+	f := h.Observer.Observe(ctx, q)
+	if h.cards != nil && f.GPU.OK {
+		h.cards(f.GPU.Value.Cards)
+	}
+	return f
 }
 
 // Do does one operation.

@@ -137,6 +137,7 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 		return nil, err
 	}
 	c.host = newHost(cfg, ears{hint: c.hint, down: c.down, log: c.log})
+	c.host.cards = (&topology{dirs: dirs, policy: cfg.Policy, report: c.report}).seen
 	c.store.Who = procs.New("/proc", func() fsm.Policy { return cfg.Policy }).Caller
 	intent, err := dirs.ReadIntent()
 	c.report(err)
@@ -209,6 +210,7 @@ func (c *owner) run(ctx context.Context, e env, hup <-chan os.Signal, beside fun
 	var wg sync.WaitGroup
 	wg.Go(func() { c.report(c.host.bus.Run(parts)) })
 	wg.Go(func() { beside(parts, eng) })
+	wg.Go(c.gpus)
 	recorded := make(chan error, 1)
 	recording, endRecording := context.WithCancel(context.Background())
 	go func() { recorded <- c.rec.Run(recording) }()

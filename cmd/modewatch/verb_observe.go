@@ -188,6 +188,10 @@ func audioLines(a fsm.Audio) []string {
 
 func gpuLines(g fsm.GPU) []string {
 	out := []string{}
+	for _, c := range g.Cards {
+		out = append(out, cardLine(c))
+	}
+	free := len(out)
 	for _, h := range g.Holders {
 		line := h.String()
 		if h.Infra {
@@ -195,10 +199,33 @@ func gpuLines(g fsm.GPU) []string {
 		}
 		out = append(out, line)
 	}
-	if len(out) == 0 && len(g.Present) > 0 {
+	if len(out) == free && len(g.Present) > 0 {
 		out = append(out, "nobody holds "+strings.Join(g.Present, ", "))
 	}
+	if len(g.Looked) > 0 {
+		out = append(out, "seen by device nodes, "+strings.Join(g.Looked, ", "))
+	}
 	return out
+}
+
+// cardLine tells one GPU, what it is for, and how full it is where that is known.
+func cardLine(c fsm.Card) string {
+	line := c.String()
+	if c.PCI != "" && c.UUID != "" {
+		line += " at " + c.PCI
+	}
+	for _, role := range []struct {
+		is   bool
+		name string
+	}{{c.Display, "display"}, {c.AI, "AI"}, {c.Lit, "drives a screen"}} {
+		if role.is {
+			line += ", " + role.name
+		}
+	}
+	if c.MemoryTotal > 0 {
+		line += fmt.Sprintf(", %s of %s in use, %d %% busy", size(c.MemoryUsed), size(c.MemoryTotal), c.Utilization)
+	}
+	return line
 }
 
 func jobLines(jobs []fsm.UserJob) []string {

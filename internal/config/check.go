@@ -40,6 +40,7 @@ func (d *document) words(r raw) {
 	one("log_level", r.LogLevel, LogLevels...)
 	one("transitions.studio_to_compute", r.Transitions.StudioToCompute, fsm.StudioDirect, fsm.StudioViaDesktop)
 	one("triggers.idle.on_block", r.Triggers.Idle.OnBlock, fsm.OnBlockRevert, fsm.OnBlockKeep)
+	one("gpus.nvml", r.GPUs.NVML, nvmlAuto, nvmlOff)
 	one("vllm.drain.on_timeout", r.VLLM.Drain.OnTimeout, fsm.DrainStop, fsm.DrainBlock)
 }
 
@@ -85,6 +86,7 @@ func (d *document) durations(r raw) {
 		"transitions.deadlines.gpu_release": r.Transitions.Deadlines.GPURelease, "transitions.deadlines.audio": r.Transitions.Deadlines.Audio,
 		"transitions.deadlines.prepare": r.Transitions.Deadlines.Prepare, "transitions.deadlines.budgets": r.Transitions.Deadlines.Budgets,
 		"transitions.deadlines.observe": r.Transitions.Deadlines.Observe,
+		"gpus.nvml_timeout":             r.GPUs.NVMLTimeout,
 		"vllm.ready":                    r.VLLM.Ready, "vllm.drain.deadline": r.VLLM.Drain.Deadline, "guards.site_timeout": r.Guards.SiteTimeout,
 	} {
 		if is <= 0 || is > longest {
@@ -109,6 +111,10 @@ func (d *document) durations(r raw) {
 	if is := r.Guards.Audio.LowLatency; is < 0 || is > time.Second {
 		d.fault([]string{"guards.audio_idle.low_latency"}, fmt.Sprintf("is %s", is), `write a duration from "0s" to "1s"`)
 	}
+	if is := r.GPUs.NVMLTimeout; is > 0 && is >= observe {
+		d.fault([]string{"gpus.nvml_timeout", "transitions.deadlines.observe"}, fmt.Sprintf("leaves no time: NVML may take %s, an observation has %s", is, observe),
+			"write an nvml_timeout below transitions.deadlines.observe")
+	}
 	if is := r.Transitions.Deadlines.GPURelease; is > 0 && is <= userStopDelay {
 		d.fault([]string{"transitions.deadlines.gpu_release"}, fmt.Sprintf("is %s, but logind lets a user's processes go only %s after the last session", is, userStopDelay),
 			`write "30s" (D16)`)
@@ -122,6 +128,9 @@ func (d *document) paths(r raw) {
 		if !filepath.IsAbs(p[1]) || filepath.Clean(p[1]) != p[1] {
 			d.fault([]string{p[0]}, fmt.Sprintf("is %q", p[1]), "write an absolute path without dots or doubled slashes")
 		}
+	}
+	if p := r.GPUs.NVMLLibrary; p != "" && (!filepath.IsAbs(p) || filepath.Clean(p) != p) {
+		d.fault([]string{"gpus.nvml_library"}, fmt.Sprintf("is %q", p), `write an absolute path without dots or doubled slashes, or ""`)
 	}
 	if r.Paths.Run == r.Paths.Lib {
 		d.fault([]string{"paths.run_dir", "paths.lib_dir"}, "is the same as paths.lib_dir, but one must be gone at the next boot and the other must not", "write two directories")

@@ -31,10 +31,25 @@ type Config struct {
 	GuardTimeout time.Duration
 	// PlacementFile says where the capabilities live (section 19.7).
 	PlacementFile string
+	// NVML says whether and how NVIDIA's driver is asked (D16).
+	NVML NVML
 	// LogLevel is one of LogLevels.
 	LogLevel string
 	History  History
 }
+
+// NVML says how NVIDIA's driver is asked who is on its GPUs.
+type NVML struct {
+	Off     bool          // the device nodes decide alone
+	Library string        // its path; empty for where drivers put it
+	Timeout time.Duration // of one question
+}
+
+// The words of gpus.nvml.
+const (
+	nvmlAuto = "auto"
+	nvmlOff  = "off"
+)
 
 // History bounds the durable history (D19).
 type History struct {

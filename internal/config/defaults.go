@@ -28,6 +28,7 @@ func defaults() raw {
 			Infra: []string{
 				"nvidia-persistenced", "nvidia-persiste", "nvidia-powerd", "nv-hostengine", "dcgm-exporter", "systemd-logind", "modewatch",
 			},
+			NVML: nvmlAuto, NVMLLibrary: "", NVMLTimeout: 8 * time.Second,
 		},
 		Guards:  defaultGuards(),
 		VLLM:    defaultVLLM(),

@@ -23,6 +23,7 @@ func Describe(c Config) string {
 		{"studio-local → compute", p.StudioToCompute},
 		{"force", choice(p.Force, "bypasses soft guards", "refused")},
 		{"display GPU", list(p.GPU.Display)},
+		{"NVIDIA GPUs", nvidia(c.NVML)},
 		{"audio in use", fmt.Sprintf("%s; open %s", list(p.Audio.Processes), list(p.Audio.Nodes))},
 		{"CPU pressure", fmt.Sprintf("at most %g %%", p.Load.CPUSome)},
 		{"memory for compute", memory(p.Memory)},
@@ -69,6 +70,13 @@ func choice(is bool, yes, no string) string {
 		return yes
 	}
 	return no
+}
+
+func nvidia(n NVML) string {
+	if n.Off {
+		return "seen by their open device nodes alone"
+	}
+	return fmt.Sprintf("seen by NVML too, %s to answer", short(n.Timeout)) + choice(n.Library == "", "", ", from "+n.Library)
 }
 
 func memory(p fsm.MemoryPolicy) string {

@@ -83,6 +83,10 @@ type rawGPUs struct {
 	Display []string `toml:"display"`
 	AI      []string `toml:"ai"`
 	Infra   []string `toml:"infrastructure"`
+
+	NVML        string        `toml:"nvml"`
+	NVMLLibrary string        `toml:"nvml_library"`
+	NVMLTimeout time.Duration `toml:"nvml_timeout"`
 }
 
 type rawGuards struct {

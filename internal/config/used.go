@@ -16,6 +16,7 @@ func used(r raw) Config {
 		RunDir:    r.Paths.Run, LibDir: r.Paths.Lib,
 		GuardsDir: r.Guards.SiteDir, GuardTimeout: r.Guards.SiteTimeout,
 		PlacementFile: r.Paths.Placement,
+		NVML:          NVML{Off: r.GPUs.NVML == nvmlOff, Library: r.GPUs.NVMLLibrary, Timeout: r.GPUs.NVMLTimeout},
 		LogLevel:      r.LogLevel,
 		History:       History{Max: r.History.Max},
 	}

@@ -208,7 +208,7 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 	wait, awaited, began := lookFirst, "", time.Now()
 	for {
 		looked := a.looking()
-		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan, a.opt.Policy)), a.opt.Policy)
+		p := a.progress(s.Op, func(q fsm.Query) fsm.Facts { return a.opt.Host.Observe(ctx, q) })
 		if left := s.Lasts - time.Since(began); p.Done && left > 0 {
 			p = fsm.Progress{Awaiting: "nobody to be there"}
 			wait = min(left, lookMost)
@@ -235,6 +235,18 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 		}
 		t.Stop()
 	}
+}
+
+// progress looks at what op brings about, and at what else has to be known once
+// that seems to be done.
+func (a *attempt) progress(op fsm.Op, look func(fsm.Query) fsm.Facts) fsm.Progress {
+	f := look(fsm.Needs(op, a.plan, a.opt.Policy))
+	p := fsm.Settled(op, a.plan, f, a.opt.Policy)
+	if p.Ask != 0 {
+		f = f.Merge(look(fsm.Query{About: p.Ask}), p.Ask)
+		p = fsm.Settled(op, a.plan, f, a.opt.Policy)
+	}
+	return p
 }
 
 // both returns a context that ends with either.

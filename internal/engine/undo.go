@@ -107,8 +107,7 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 
 // holds tells whether what the step would bring about is so already.
 func (a *attempt) holds(s fsm.Step) bool {
-	f := observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Needs(s.Op, a.plan, a.opt.Policy))
-	return fsm.Settled(s.Op, a.plan, f, a.opt.Policy).Done
+	return a.progress(s.Op, func(q fsm.Query) fsm.Facts { return observe(a.bound(), a.opt.Host, a.opt.Policy, q) }).Done
 }
 
 func (a *attempt) aheadUndo(forward fsm.Plan) error {

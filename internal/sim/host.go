@@ -69,7 +69,8 @@ func New(p fsm.Policy) *Host {
 	}
 	h.facts = fsm.Facts{
 		Host: fsm.Read(fsm.Host{Manager: "running"}, nil), Audio: fsm.Read(fsm.Audio{Looked: []string{"simulated"}}, nil),
-		GPU: fsm.Read(fsm.GPU{Present: []string{"/dev/dri/card0"}}, nil), Load: fsm.Read(fsm.Load{}, nil),
+		GPU: fsm.Read(fsm.GPU{Present: []string{"/dev/dri/card0"}, Cards: []fsm.Card{
+			{PCI: "0000:00:02.0", Minor: -1, Nodes: []string{"/dev/dri/card0"}, Display: true, AI: true}}}, nil), Load: fsm.Read(fsm.Load{}, nil),
 		Memory: fsm.Read(fsm.Memory{Available: 64 << 30}, nil), Jobs: fsm.Read([]fsm.UserJob(nil), nil),
 		Inference: fsm.Read([]fsm.Inference(nil), nil), Placement: fsm.Read(fsm.Placement{Studio: "local"}, nil),
 		Inhibitors: fsm.Read([]fsm.Inhibitor(nil), nil), Site: fsm.Read([]fsm.SiteVerdict(nil), nil),

@@ -3,6 +3,7 @@ package procs
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,6 +152,25 @@ func TestGPUHolders(t *testing.T) {
 		if !seen[h] {
 			t.Errorf("missing %+v in %+v", h, got.Holders)
 		}
+	}
+}
+
+func TestHoldersByPID(t *testing.T) {
+	tr := newTree(t)
+	tr.add(fake{pid: 20, ppid: 1, comm: "python3", exe: "/usr/bin/python3.12", cgroup: session, uid: 1000})
+	tr.add(fake{pid: 24, ppid: 1, comm: "nvidia-persiste", cgroup: "/system.slice/nvidia-persistenced.service"})
+	got, err := tr.source(policy()).Holders([]int{20, 24, 99})
+	want := map[int]fsm.GPUHolder{
+		20: {PID: 20, UID: uid(1000), Comm: "python3", Unit: "session-3.scope", Session: "3"},
+		24: {PID: 24, UID: uid(0), Comm: "nvidia-persiste", Unit: "nvidia-persistenced.service", Infra: true},
+		99: {PID: 99, UID: -1, Comm: "a process that is not in /proc"},
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	tr.write("31/stat", "31 (half")
+	if got, err := tr.source(policy()).Holders([]int{20, 31}); err == nil || got != nil {
+		t.Errorf("a process that cannot be read is %+v", got)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/modewatch/modewatch/fsm"
 )
@@ -136,10 +137,8 @@ func (t *table) gpu(p fsm.GPUPolicy) (fsm.GPU, error) {
 			if !all.match(node) {
 				continue
 			}
-			h := fsm.GPUHolder{PID: pr.pid, UID: t.owner(pr.pid), Comm: pr.comm, Node: node, Display: display.match(node)}
-			at := t.place(pr.pid)
-			h.Unit, h.Session = at.unit, at.session
-			h.Infra = pr.pid == os.Getpid() || pr.certainly(p.Infra)
+			h := t.holder(pr, p.Infra)
+			h.Node, h.Display = node, display.match(node)
 			out.Holders = append(out.Holders, h)
 		}
 	}
@@ -155,4 +154,37 @@ func existing(patterns []string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// Holders describes processes as GPU does, by their pids alone: another source
+// has found them on a GPU. One that is not in /proc any more is a holder all the
+// same, without name and owner.
+func (p *Procs) Holders(pids []int) (map[int]fsm.GPUHolder, error) {
+	t, err := open(p.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	infra, out := p.Policy().GPU.Infra, make(map[int]fsm.GPUHolder, len(pids))
+	for _, pid := range pids {
+		pr := proc{pid: pid, comm: "a process that is not in /proc"}
+		if data, err := t.read(strconv.Itoa(pid) + "/stat"); err == nil {
+			st, err := parseStat(data)
+			if err != nil {
+				return nil, fmt.Errorf("cannot look into process %d: %w", pid, err)
+			}
+			pr.comm, pr.exe = st.comm, t.exe(strconv.Itoa(pid))
+		} else if !gone(err) {
+			return nil, fmt.Errorf("cannot look into process %d: %w", pid, err)
+		}
+		out[pid] = t.holder(pr, infra)
+	}
+	return out, nil
+}
+
+// holder describes a process that is on a GPU.
+func (t *table) holder(pr proc, infra []string) fsm.GPUHolder {
+	at := t.place(pr.pid)
+	return fsm.GPUHolder{PID: pr.pid, UID: t.owner(pr.pid), Comm: pr.comm, Unit: at.unit, Session: at.session,
+		Infra: pr.pid == os.Getpid() || pr.certainly(infra)}
 }
