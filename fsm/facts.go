@@ -242,6 +242,16 @@ type Idle struct {
 	// Devices is how many are watched; 0 says that there is none to touch.
 	Devices int      `json:"devices"`
 	Denied  []string `json:"denied,omitempty"` // names of those that are configured not to count
+	// Terminals are the pseudo-terminals, such as those of ssh.
+	Terminals []Terminal `json:"terminals,omitempty"`
+}
+
+// Terminal is a pseudo-terminal and when somebody last typed on it, late by up to
+// TerminalGrain.
+type Terminal struct {
+	Name  string    `json:"name"`
+	UID   int       `json:"uid"` // its owner
+	Typed time.Time `json:"typed"`
 }
 
 // SiteVerdict is the answer of one executable of guards.d. It can only refuse:

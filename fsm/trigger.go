@@ -14,9 +14,14 @@ type IdlePolicy struct {
 	Countdown time.Duration // announced before, and called off by any input
 	OnBlock   string        // OnBlockRevert or OnBlockKeep
 	Studio    bool          // also from studio-local (section 16.4)
+	MaxGPU    int           // percent that a GPU may be busy with
 	Return    bool          // input in compute wishes for desktop
 	Heal      bool          // what is lacking in a mode is started again
 }
+
+// TerminalGrain is how late a terminal tells that it was typed on: its kernel file
+// is stamped at most once in so long.
+const TerminalGrain = 8 * time.Second
 
 // What becomes of the wish of an idle host that did not get to compute.
 const (

@@ -89,7 +89,13 @@ func newHost(cfg config.Config, e ears) *host {
 // idle is the probe of who touched the machine last.
 func (h *host) idle(p fsm.Policy) func(context.Context) (fsm.Idle, error) {
 	if p.WatchesInput() {
-		return h.input.Idle
+		return func(ctx context.Context) (fsm.Idle, error) {
+			i, err := h.input.Idle(ctx)
+			if err == nil {
+				i.Terminals, err = idle.Terminals("/dev/pts")
+			}
+			return i, err
+		}
 	}
 	return func(context.Context) (fsm.Idle, error) { return fsm.Idle{}, errGateShut }
 }

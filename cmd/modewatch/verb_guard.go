@@ -241,7 +241,7 @@ func judgedFor(g guards.Guard, p fsm.Policy) string {
 		}
 	}
 	switch {
-	case g.About == fsm.AboutIdle:
+	case g.About&fsm.AboutIdle != 0:
 		return "→ compute, because nobody is there"
 	case len(parts) == 0:
 		return "right before the host becomes headless"

@@ -60,6 +60,7 @@ func (d *document) numbers(r raw) {
 	}
 	between("gpus.planned", float64(r.GPUs.Planned), 1, 64)
 	between("guards.cpu_load_safe.max_pressure", r.Guards.CPULoad.MaxPressure, 1, 100)
+	between("triggers.idle.max_gpu", float64(r.Triggers.Idle.MaxGPU), 0, 100)
 	between("history.max", float64(r.History.Max), 1, 100000)
 	if r.Guards.Memory.Model >= 1<<62 {
 		d.fault([]string{"guards.memory_headroom.model"}, "is more memory than there is", `write the size of the model, such as "40GiB"`)

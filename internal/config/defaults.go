@@ -14,7 +14,7 @@ func defaults() raw {
 		LogLevel: "info",
 		Boot:     rawBoot{Normalise: true},
 		Triggers: rawTriggers{Background: false, DesiredFile: true, Return: false, Drift: true, Idle: rawIdle{
-			Watch: false, Deny: []string{}, After: 20 * time.Minute, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert, Studio: false}},
+			Watch: false, Deny: []string{}, After: 20 * time.Minute, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert, MaxGPU: 20, Studio: false}},
 		Transitions: defaultTransitions(),
 		Units:       defaultUnits(),
 		Sessions: rawSessions{Compositors: []string{

@@ -38,6 +38,7 @@ type rawIdle struct {
 	After     time.Duration `toml:"after"`
 	Countdown time.Duration `toml:"countdown"`
 	OnBlock   string        `toml:"on_block"`
+	MaxGPU    int           `toml:"max_gpu"`
 	Studio    bool          `toml:"from_studio_local"`
 }
 

@@ -154,6 +154,7 @@ func (l *loop) takeOver(w fsm.Wish) {
 func (l *loop) accept(w fsm.Wish) {
 	l.snap.Wish = &w
 	clear(l.told)
+	l.triggers.felt = ""
 	l.publish()
 }
 

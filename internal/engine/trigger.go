@@ -16,7 +16,7 @@ type triggers struct {
 	timer   *time.Timer
 	asking  bool      // a wish of an idle host is being weighed
 	not     time.Time // before this it is not weighed again
-	felt    string    // the urge that was followed or refused last
+	felt    string    // the urge that was followed or refused last, since the last wish
 	revert  *fsm.Wish // what was wished before the wish of an idle host
 	wishing string    // the id of that
 }
@@ -81,8 +81,8 @@ func (l *loop) feel(o fsm.Observation, f fsm.Facts) {
 		}
 		l.weigh(*urge)
 	case l.triggers.felt != string(urge.Reason)+urge.Key:
-		l.triggers.felt = string(urge.Reason) + urge.Key
 		l.urged(*urge)
+		l.triggers.felt = string(urge.Reason) + urge.Key
 	}
 }
 
