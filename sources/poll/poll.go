@@ -1,10 +1,11 @@
-// Package poll waits for files that the runtime's own poller does not watch, or
-// watches too eagerly: it knows of no exceptional condition (POLLPRI of a pressure
-// trigger), and it wakes a thread for every event of a file, however many come
-// while nobody reads. Here a file is watched for what it is told, and only once:
-// after that nothing of it wakes anybody until Again.
+// Package poll waits for files that the runtime's own poller watches too eagerly:
+// it wakes a thread for every event of a file, however many come while nobody
+// reads. Here a file is watched once: after it is told nothing of it wakes anybody
+// until Again.
 //
-// A Set is an epoll instance inside of the runtime's: waiting takes no thread.
+// A Set is an epoll instance inside of the runtime's: waiting takes no thread. It
+// is of no use for files that forget what happened when they are asked, such as
+// the kernel's pressure triggers: the outer instance asks too.
 package poll
 
 import (
@@ -16,12 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
-
-// What a file is watched for.
-const (
-	In  uint32 = unix.EPOLLIN
-	Pri uint32 = unix.EPOLLPRI
 )
 
 // Set is a number of open files to wait for. It is for one goroutine.
@@ -59,11 +54,11 @@ func New() (*Set, error) {
 // Close ends the set. The files in it stay open; they are their owners'.
 func (s *Set) Close() { s.file.Close() }
 
-// Add watches an open file for events, once.
-func (s *Set) Add(fd int, events uint32) error { return s.control(unix.EPOLL_CTL_ADD, fd, events) }
+// Add watches an open file until there is something to read, once.
+func (s *Set) Add(fd int) error { return s.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN) }
 
-// Again watches for events of a file that Wait has told.
-func (s *Set) Again(fd int, events uint32) error { return s.control(unix.EPOLL_CTL_MOD, fd, events) }
+// Again watches a file that Wait has told.
+func (s *Set) Again(fd int) error { return s.control(unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN) }
 
 // Remove takes a file out of the set, before it is closed.
 func (s *Set) Remove(fd int) error { return s.control(unix.EPOLL_CTL_DEL, fd, 0) }

@@ -35,7 +35,7 @@ func set(t *testing.T, fds ...int) *Set {
 	}
 	t.Cleanup(s.Close)
 	for _, fd := range fds {
-		if err := s.Add(fd, In); err != nil {
+		if err := s.Add(fd); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,15 +70,15 @@ func TestAFileIsToldOnceUntilAgain(t *testing.T) {
 	nothing(t, s)
 	write(t, w)
 	nothing(t, s)
-	if err := s.Again(r, In); err != nil {
+	if err := s.Again(r); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, s, r)
-	if err := errors.Join(s.Again(r, In), s.Remove(r)); err != nil {
+	if err := errors.Join(s.Again(r), s.Remove(r)); err != nil {
 		t.Fatal(err)
 	}
 	nothing(t, s)
-	if s.Again(r, In) == nil || s.Add(-1, In) == nil {
+	if s.Again(r) == nil || s.Add(-1) == nil {
 		t.Error("what is not in the set was watched")
 	}
 }
@@ -118,7 +118,7 @@ func TestManyFiles(t *testing.T) {
 	var all []int
 	for range 2 * most {
 		r, w := pipe(t)
-		if err := s.Add(r, In); err != nil {
+		if err := s.Add(r); err != nil {
 			t.Fatal(err)
 		}
 		write(t, w)

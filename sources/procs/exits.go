@@ -42,7 +42,7 @@ func (e *exits) add(pid int) (bool, error) {
 		return false, nil
 	}
 	if err == nil {
-		if err = e.set.Add(fd, poll.In); err != nil {
+		if err = e.set.Add(fd); err != nil {
 			unix.Close(fd)
 		}
 	}

@@ -126,7 +126,7 @@ func (w *Watcher) session(ctx context.Context) error {
 	defer set.Close()
 	s := &watch{Watcher: w, at: at, set: set, execs: x, exits: newExits(set)}
 	defer s.exits.close()
-	if err := set.Add(x.fd, poll.In); err != nil {
+	if err := set.Add(x.fd); err != nil {
 		return err
 	}
 	err = s.serve(ctx)
@@ -174,7 +174,7 @@ func (s *watch) serve(ctx context.Context) error {
 			return err
 		}
 		if slices.Contains(ready, s.execs.fd) {
-			if err := s.set.Again(s.execs.fd, poll.In); err != nil {
+			if err := s.set.Again(s.execs.fd); err != nil {
 				return err
 			}
 		}
