@@ -112,6 +112,7 @@ func deviations(m Mode, f Facts, p Policy) []Deviation {
 			add("vllm-foreign", unit+" is "+activeWord(units[unit])+" in "+string(m))
 		}
 	}
+	out = append(out, orphaned(m, f, p)...)
 	return append(out, foreignHolders(m, f, p)...)
 }
 

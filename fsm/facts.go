@@ -22,12 +22,13 @@ const (
 	AboutSite
 	AboutBudgets
 	AboutHolds
+	AboutWorkers
 )
 
 // Core is what classification needs; Everything is all there is.
 const (
 	Core       = AboutHost | AboutUnits | AboutSessions
-	Everything = AboutHolds<<1 - 1
+	Everything = AboutWorkers<<1 - 1
 )
 
 // SubjectNames names each subject, for messages.
@@ -35,7 +36,7 @@ var SubjectNames = map[Subject]string{
 	AboutHost: "host", AboutUnits: "units", AboutSessions: "sessions", AboutStopSets: "stop-sets",
 	AboutAudio: "audio", AboutGPU: "gpu", AboutLoad: "load", AboutMemory: "memory", AboutJobs: "jobs",
 	AboutInference: "inference", AboutPlacement: "placement", AboutInhibitors: "inhibitors", AboutSite: "site-guards",
-	AboutBudgets: "budgets", AboutHolds: "holds",
+	AboutBudgets: "budgets", AboutHolds: "holds", AboutWorkers: "workers",
 }
 
 // Query asks the host for facts. Units are names beyond those the observer
@@ -95,6 +96,7 @@ type Facts struct {
 	Site       Reading[[]SiteVerdict]      `json:"site"`
 	Budgets    Reading[[]Budget]           `json:"budgets"`
 	Holds      Reading[[]Hold]             `json:"holds"`
+	Workers    Reading[[]Worker]           `json:"workers"` // those outside only if the GPU was asked for too
 }
 
 // Host is the state of the machine and its manager.
@@ -289,6 +291,7 @@ func (f Facts) Merge(g Facts, about Subject) Facts {
 	pick(about, AboutSite, &f.Site, g.Site)
 	pick(about, AboutBudgets, &f.Budgets, g.Budgets)
 	pick(about, AboutHolds, &f.Holds, g.Holds)
+	pick(about, AboutWorkers, &f.Workers, g.Workers)
 	f.At = g.At
 	return f
 }

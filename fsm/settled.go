@@ -21,7 +21,9 @@ func never(format string, a ...any) Progress {
 // Needs returns what to ask the host to judge Settled of op.
 func Needs(op Op, plan Plan, p Policy) Query {
 	switch op.Verb {
-	case Run, Start, Stop, MaskNow, UnmaskNow:
+	case Stop:
+		return needsOfStop(op.Arg, p)
+	case Run, Start, MaskNow, UnmaskNow:
 		return Query{About: AboutUnits, Units: []string{op.Arg}}
 	case Isolate:
 		return Query{About: AboutHost | AboutUnits, Units: append([]string{op.Arg}, plan.Stops...)}
@@ -69,10 +71,7 @@ func Settled(op Op, plan Plan, f Facts, p Policy) Progress {
 	case Start:
 		return started(op.Arg, u)
 	case Stop:
-		if u.Gone() {
-			return done()
-		}
-		return awaiting(op.Arg + " to stop, it is " + activeWord(u))
+		return stopped(op.Arg, f, p)
 	case MaskNow:
 		if u.Load == "masked" && u.Gone() {
 			return done()

@@ -26,8 +26,8 @@ type Observer struct {
 	Units    func(ctx context.Context, extra []string, memory bool) (map[string]fsm.Unit, error)
 	Logins   func(context.Context) (fsm.Logins, error)
 	StopSets func(ctx context.Context, targets []string) (map[string]fsm.StopSet, error)
-	// Procs answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
-	// over the processes, and fills what it is asked for.
+	// Procs answers for fsm.AboutGPU, AboutAudio, AboutJobs and AboutWorkers from
+	// one pass over the processes, and fills what it is asked for.
 	Procs  func(ctx context.Context, about fsm.Subject) fsm.Facts
 	Load   func(context.Context) (fsm.Load, error)
 	Memory func(context.Context) (fsm.Memory, error)
@@ -45,7 +45,7 @@ type Observer struct {
 }
 
 // processSubjects are answered by one pass.
-const processSubjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs
+const processSubjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs | fsm.AboutWorkers
 
 // Observe looks at all that q asks for, side by side, and returns at the
 // deadline at the latest. It may be called from several goroutines at once.
@@ -108,10 +108,10 @@ func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fs
 	}
 	got := ask(ctx, &o.procs, "processes", look)
 	if !got.OK {
-		f.GPU.Cause, f.Audio.Cause, f.Jobs.Cause = got.Cause, got.Cause, got.Cause
+		f.GPU.Cause, f.Audio.Cause, f.Jobs.Cause, f.Workers.Cause = got.Cause, got.Cause, got.Cause, got.Cause
 		return
 	}
-	f.GPU, f.Audio, f.Jobs = got.Value.GPU, got.Value.Audio, got.Value.Jobs
+	f.GPU, f.Audio, f.Jobs, f.Workers = got.Value.GPU, got.Value.Audio, got.Value.Jobs, got.Value.Workers
 }
 
 // bind gives a probe its argument; a nil probe stays nil.
