@@ -189,8 +189,10 @@ func (a *attempt) verdictOf(err error, undo bool) (fsm.Halt, string) {
 
 // lookFirst and lookMost bound the time between two looks of an await: hints come at once,
 // the timer is for what gives none (a closing session, a released GPU).
+// Who holds a GPU takes a look into every process, and their ends are hinted at.
 const (
 	lookFirst = 2 * time.Millisecond
+	lookScan  = 50 * time.Millisecond
 	lookMost  = time.Second
 )
 
@@ -203,6 +205,9 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 		defer cancel()
 	}
 	wait, awaited := lookFirst, ""
+	if s.Verb == fsm.AwaitRelease {
+		wait = lookScan
+	}
 	for {
 		looked := a.looking()
 		p := fsm.Settled(s.Op, a.plan, a.opt.Host.Observe(ctx, fsm.Needs(s.Op, a.plan, a.opt.Policy)), a.opt.Policy)
