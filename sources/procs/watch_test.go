@@ -266,9 +266,12 @@ func not(f func() bool) func() bool { return func() bool { return !f() } }
 
 // A look that is made at the last hint sees each start and each end.
 func TestLiveStartAndEnd(t *testing.T) {
-	if !isolated(t) {
-		return
+	if isolated(t) {
+		startAndEnd(t)
 	}
+}
+
+func startAndEnd(t *testing.T) {
 	b := watched(t)
 	tune, work := b.running("modewatch-tune"), b.running("modewatch-work")
 	end := b.start("modewatch-tune")
@@ -339,16 +342,18 @@ func held(t *testing.T) map[string]int {
 	return out
 }
 
+// withoutCapability is in the environment of a child that has lost CAP_SYS_ADMIN.
+const withoutCapability = "MODEWATCH_WITHOUT_CAPABILITY"
+
 // The daemon's sandbox leaves it no CAP_SYS_ADMIN: it is not needed.
 func TestExecsNeedNoCapability(t *testing.T) {
-	const mark = "MODEWATCH_WITHOUT_CAPABILITY"
-	if os.Getenv(mark) == "" {
+	if os.Getenv(withoutCapability) == "" {
 		self, err := os.Executable()
 		if err != nil {
 			t.Fatal(err)
 		}
 		cmd := exec.Command("setpriv", "--bounding-set=-sys_admin", self, "-test.run=^"+t.Name()+"$", "-test.v")
-		cmd.Env = append(os.Environ(), mark+"=1")
+		cmd.Env = append(os.Environ(), withoutCapability+"=1")
 		out, err := cmd.CombinedOutput()
 		if errors.Is(err, exec.ErrNotFound) || os.Getuid() != 0 {
 			t.Skip("only root can drop a capability, with setpriv")
