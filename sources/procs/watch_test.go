@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -235,6 +236,7 @@ func (b *bench) start(name string) func() {
 // until waits for a hint about want that is followed by ok.
 func (b *bench) until(want fsm.Subject, ok func() bool) {
 	b.t.Helper()
+	lost := time.After(time.Minute)
 	for {
 		select {
 		case got := <-b.hints:
@@ -244,8 +246,8 @@ func (b *bench) until(want fsm.Subject, ok func() bool) {
 			if got&want != 0 && ok() {
 				return
 			}
-		case <-b.t.Context().Done():
-			b.t.Fatal("no hint")
+		case <-lost:
+			b.t.Fatalf("no hint that shows it; %+v", b.w.Counts())
 		}
 	}
 }
