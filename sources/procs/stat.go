@@ -52,8 +52,10 @@ func parseStat(data []byte) (stat, error) {
 		bad = errors.Join(bad, err)
 		return n
 	}
-	s.ppid, s.sid, s.threads = int(number(fieldPPID)), int(number(fieldSID)), int(number(fieldThreads))
+	s.ppid, s.threads = int(number(fieldPPID)), int(number(fieldThreads))
 	s.kernel = number(fieldFlags)&kernelThread != 0
 	s.noHup = number(fieldSigIgnore)&(1<<(unix.SIGHUP-1)) != 0
-	return s, bad
+	sid, err := strconv.Atoi(string(f[fieldSID]))
+	s.sid = sid // -1 while it exits
+	return s, errors.Join(bad, err)
 }

@@ -130,7 +130,6 @@ func (b *bench) storm(what string, execs, wanted int, storm ...*exec.Cmd) {
 		b.until(audio, func() bool { return true })
 	}
 	took, after, c := time.Since(began), used(t), b.w.Counts()
-	b.until(audio, not(b.running("modewatch-tune")))
 	b.end()
 	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
 	t.Logf("figure: storm of %d %s, %.0f a second: %.1f ms CPU in %d ms, %d wake-ups, %d passes over all processes, %d context switches, %+d KiB RSS",

@@ -94,7 +94,7 @@ func TestWorkers(t *testing.T) {
 		"nobody": {},
 		"a server and its worker": {[]fake{{pid: 70, comm: "vllm", cgroup: unit, fds: gpu}, {pid: 71, ppid: 70, comm: "VLLM::Worker", cgroup: unit + "/workers", fds: gpu}},
 			"70 vllm " + serve + "\n71 VLLM::Worker " + serve, ""},
-		"a worker that the server left behind, in state D": {[]fake{{pid: 71, ppid: 1, comm: "VLLM::Worker", cgroup: unit, state: "D"}}, "71 VLLM::Worker " + serve + " stuck", ""},
+		"a worker that the server left behind, in state D": {[]fake{{pid: 71, ppid: 1, comm: "VLLM::Worker", cgroup: unit, state: "D", sid: -1}}, "71 VLLM::Worker " + serve + " stuck", ""},
 		"a zombie": {[]fake{{pid: 71, ppid: 1, comm: "VLLM::Worker", cgroup: unit, state: "Z"}}, "", ""},
 		"in the slice that systemd makes for a template": {[]fake{{pid: 70, comm: "vllm", cgroup: "/system.slice/system-vllm.slice/" + embed}}, "70 vllm " + embed, ""},
 		"a grandchild that moved": {[]fake{{pid: 70, comm: "vllm", cgroup: unit}, {pid: 71, ppid: 70, comm: "sh", cgroup: "/system.slice/run-1.scope"},
