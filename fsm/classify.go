@@ -115,7 +115,7 @@ func deviations(m Mode, f Facts, p Policy) []Deviation {
 			add("vllm-foreign", unit+" is "+activeWord(units[unit])+" in "+string(m))
 		}
 	}
-	return slices.Concat(out, absentGPUs(f, p), foreignHolders(m, f, p))
+	return slices.Concat(out, absentGPUs(f, p), orphaned(m, f, p), foreignHolders(m, f, p))
 }
 
 // audioStackAbsent tells whether there are graphical users and none of them has

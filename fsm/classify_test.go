@@ -27,6 +27,11 @@ func TestClassify(t *testing.T) {
 		return desktop().unit("studio-local-policy.service", "active").unit("audio-priority.service", "active")
 	}
 	compute := func() *host { return newHost().unit("compute.target", "active").unit(vllm, "active") }
+	staff := func(h *host, w ...Worker) *host {
+		workers(w...)(h)
+		return h
+	}
+	mine, out, stranger := Worker{PID: 7, Unit: vllm}, Worker{PID: 8, Unit: vllm, Outside: "a child of PID 7", Node: "/dev/nvidia0"}, Worker{PID: 9, Outside: "in ai.slice", Node: "/dev/nvidia0"}
 	rows := []struct {
 		name     string
 		host     *host
@@ -40,6 +45,10 @@ func TestClassify(t *testing.T) {
 		{"desktop.target missing", desktop().unit("desktop.target", ""), Desktop, []string{"desktop-target-inactive"}},
 		{"vLLM by hand", desktop().unit(vllm, "active"), Desktop, []string{"vllm-foreign"}},
 		{"vLLM starting", desktop().unit(vllm, "activating"), Desktop, []string{"vllm-foreign"}},
+		{"its workers are not told twice", staff(desktop().unit(vllm, "active"), mine), Desktop, []string{"vllm-foreign"}},
+		{"one that left it is", staff(desktop().unit(vllm, "active"), mine, out), Desktop, []string{"vllm-foreign", "vllm-foreign:8"}},
+		{"workers that outlived it", staff(desktop(), mine, out), Desktop, []string{"vllm-foreign:7", "vllm-foreign:8"}},
+		{"somebody in the slice of AI", staff(desktop(), stranger), Desktop, []string{"vllm-foreign:9"}},
 		{"vLLM failed", desktop().unit(vllm, "failed"), Desktop, nil},
 		{"a login held back", desktop().masked("display-manager.service"), Desktop, []string{"login-held-back:display-manager.service"}},
 		{"a login masked by its owner", ownerMasked(desktop()), Desktop, nil},
@@ -62,6 +71,9 @@ func TestClassify(t *testing.T) {
 		{"the overlay beside compute", studio().unit("compute.target", "active"), StudioLocal, []string{"session-in-compute"}},
 
 		{"compute", compute(), Compute, nil},
+		{"its workers", staff(compute(), mine, out), Compute, nil},
+		{"somebody beside it in the slice", staff(compute(), mine, stranger), Compute, nil},
+		{"workers of a crashed vLLM", staff(compute().unit(vllm, "failed"), mine), Compute, []string{"vllm-inactive", "vllm-foreign:7"}},
 		{"a crashed vLLM", compute().unit(vllm, "failed"), Compute, []string{"vllm-inactive"}},
 		{"somebody on ssh", compute().session(Session{ID: "5", Class: "user", Type: "tty", Remote: true}), Compute, nil},
 		{"a foreign holder", gpu(compute(), holder(vllm, true, false), holder("mining.service", true, false)), Compute, []string{"gpu-foreign-holder:/dev/dri/card0:7"}},

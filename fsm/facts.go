@@ -23,12 +23,13 @@ const (
 	AboutBudgets
 	AboutHolds
 	AboutIdle
+	AboutWorkers
 )
 
 // Core is what classification needs; Everything is all there is.
 const (
 	Core       = AboutHost | AboutUnits | AboutSessions
-	Everything = AboutIdle<<1 - 1
+	Everything = AboutWorkers<<1 - 1
 )
 
 // SubjectNames names each subject, for messages.
@@ -36,7 +37,7 @@ var SubjectNames = map[Subject]string{
 	AboutHost: "host", AboutUnits: "units", AboutSessions: "sessions", AboutStopSets: "stop-sets",
 	AboutAudio: "audio", AboutGPU: "gpu", AboutLoad: "load", AboutMemory: "memory", AboutJobs: "jobs",
 	AboutInference: "inference", AboutPlacement: "placement", AboutInhibitors: "inhibitors", AboutSite: "site-guards",
-	AboutBudgets: "budgets", AboutHolds: "holds", AboutIdle: "idle",
+	AboutBudgets: "budgets", AboutHolds: "holds", AboutIdle: "idle", AboutWorkers: "workers",
 }
 
 // Query asks the host for facts. Units are names beyond those the observer
@@ -97,6 +98,7 @@ type Facts struct {
 	Budgets    Reading[[]Budget]           `json:"budgets"`
 	Holds      Reading[[]Hold]             `json:"holds"`
 	Idle       Reading[Idle]               `json:"idle"`
+	Workers    Reading[[]Worker]           `json:"workers"` // those outside only if the GPU was asked for too
 }
 
 // Host is the state of the machine and its manager.

@@ -74,6 +74,7 @@ func newHost() *host {
 	h.facts.Host = read(Host{Manager: "running"})
 	h.facts.GPU = read(GPU{Present: []string{"/dev/dri/card0"}})
 	h.facts.Inference = read([]Inference(nil))
+	h.facts.Workers = read([]Worker(nil))
 	h.facts.StopSets = read(map[string]StopSet{
 		"compute.target": {Target: "compute.target", Stops: []StopUnit{{Name: "graphical.target"}, {Name: "cups.service"}}},
 		"desktop.target": {Target: "desktop.target", Stops: []StopUnit{{Name: vllm}, {Name: "compute.target"}}},

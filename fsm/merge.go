@@ -18,6 +18,7 @@ func (f Facts) Merge(g Facts, about Subject) Facts {
 	pick(about, AboutBudgets, &f.Budgets, g.Budgets)
 	pick(about, AboutHolds, &f.Holds, g.Holds)
 	pick(about, AboutIdle, &f.Idle, g.Idle)
+	pick(about, AboutWorkers, &f.Workers, g.Workers)
 	f.At = g.At
 	return f
 }
@@ -40,6 +41,7 @@ func (f Facts) Looked() (about Subject) {
 	looked(&about, AboutBudgets, f.Budgets)
 	looked(&about, AboutHolds, f.Holds)
 	looked(&about, AboutIdle, f.Idle)
+	looked(&about, AboutWorkers, f.Workers)
 	return about
 }
 

@@ -25,7 +25,9 @@ func never(format string, a ...any) Progress {
 // Needs returns what to ask the host to judge Settled of op.
 func Needs(op Op, plan Plan, p Policy) Query {
 	switch op.Verb {
-	case Run, Start, Stop, MaskNow, UnmaskNow:
+	case Stop:
+		return needsOfStop(op.Arg, p)
+	case Run, Start, MaskNow, UnmaskNow:
 		return Query{About: AboutUnits, Units: []string{op.Arg}}
 	case Isolate:
 		return Query{About: AboutHost | AboutUnits, Units: append([]string{op.Arg}, plan.Stops...)}
@@ -118,8 +120,8 @@ func started(name string, u Unit) Progress {
 	return awaiting(name + " to become active, it is " + activeWord(u))
 }
 
-// stopped wants the unit gone and, of an AI unit, no process of it left on a GPU
-// (D16): what its end did not kill is still in its cgroup. A GPU that cannot be
+// stopped wants the unit gone and, of an AI unit, nothing left in its control group
+// and no process of it left on a GPU (D16). A GPU that cannot be
 // read keeps nobody in compute: before anything else is given the GPU, the guards
 // ask again, and they refuse.
 func stopped(name string, u Unit, f Facts, p Policy) Progress {
@@ -128,7 +130,13 @@ func stopped(name string, u Unit, f Facts, p Policy) Progress {
 		return awaiting(name + " to stop, it is " + activeWord(u))
 	case !slices.Contains(p.Units.AIUnits(), name):
 		return done()
-	case !f.GPU.OK && f.GPU.Cause == "":
+	case !f.Workers.OK:
+		return awaiting("what is left of " + name + ": " + f.Workers.Why())
+	}
+	if l := left(name, f); len(l) > 0 {
+		return awaiting(name + " to be empty, there is " + l[0].String())
+	}
+	if !f.GPU.OK && f.GPU.Cause == "" {
 		return Progress{Awaiting: "a look at the GPUs that " + name + " was on", Ask: AboutGPU}
 	}
 	for _, h := range f.GPU.Value.Holders {

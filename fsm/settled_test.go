@@ -50,6 +50,8 @@ func settle(t *testing.T, rows []settledRow) {
 
 func is(unit, active string) func(*host) { return func(h *host) { h.unit(unit, active) } }
 
+func workers(w ...Worker) func(*host) { return func(h *host) { h.facts.Workers = read(w) } }
+
 func noUnits(h *host)  { h.facts.Units = Reading[map[string]Unit]{Cause: "no bus"} }
 func noLogins(h *host) { h.facts.Logins = Reading[Logins]{Cause: "no logind"} }
 
@@ -99,6 +101,13 @@ func TestSettledUnits(t *testing.T) {
 			"awaiting python3 (PID 9, uid 0, " + vllm + ") holds /dev/nvidia1, though " + vllm + " is inactive"},
 		{"down, and no GPU to be read", Op{Stop, vllm}, func(h *host) { h.facts.GPU = Reading[GPU]{Cause: "it is lost"} }, "done"},
 		{"no AI unit", Op{Stop, u}, onGPU(GPUHolder{PID: 9, Comm: "x", Unit: u}), "done"},
+
+		{"an AI unit, empty", Op{Stop, vllm}, nil, "done"},
+		{"a worker is left", Op{Stop, vllm}, workers(Worker{PID: 7, UID: 990, Comm: "python3", Unit: vllm}), "awaiting vllm@compute.service to be empty, there is python3 (PID 7, uid 990) in vllm@compute.service"},
+		{"one that sleeps", Op{Stop, vllm}, workers(Worker{PID: 7, Unit: vllm, Stuck: true}), "awaiting state D"},
+		{"one of another unit, one outside", Op{Stop, vllm}, workers(Worker{PID: 7, Unit: "embed.service"}, Worker{PID: 8, Unit: vllm, Outside: "a child"}), "done"},
+		{"its processes unknown", Op{Stop, vllm}, func(h *host) { h.facts.Workers = Reading[[]Worker]{Cause: "no cgroups"} }, "awaiting what is left of vllm@compute.service: no cgroups"},
+		{"not an AI unit", Op{Stop, u}, func(h *host) { h.facts.Workers = Reading[[]Worker]{Cause: "no cgroups"} }, "done"},
 
 		{"finished", Op{Run, u}, is(u, "inactive"), "done"},
 		{"finished and remaining", Op{Run, u}, is(u, "active"), "done"},
@@ -230,7 +239,7 @@ func TestNeeds(t *testing.T) {
 		units []string
 	}{
 		{Op{Run, "x"}, AboutUnits, []string{"x"}}, {Op{Start, "x"}, AboutUnits, []string{"x"}},
-		{Op{Stop, "x"}, AboutUnits, []string{"x"}}, {Op{MaskNow, "x"}, AboutUnits, []string{"x"}},
+		{Op{Stop, "x"}, AboutUnits, []string{"x"}}, {Op{Stop, vllm}, AboutUnits | AboutWorkers, []string{vllm}}, {Op{MaskNow, "x"}, AboutUnits, []string{"x"}},
 		{Op{UnmaskNow, "x"}, AboutUnits, []string{"x"}},
 		{Op{Isolate, "x"}, AboutHost | AboutUnits, []string{"x", "cups.service"}},
 		{Op{EndSession, "c2"}, AboutUnits | AboutSessions, []string{"session-c2.scope"}},
@@ -255,7 +264,7 @@ func TestNeeds(t *testing.T) {
 
 func TestSubjects(t *testing.T) {
 	var all Subject
-	for s := AboutHost; s <= AboutIdle; s <<= 1 {
+	for s := AboutHost; s <= AboutWorkers; s <<= 1 {
 		if SubjectNames[s] == "" {
 			t.Errorf("subject %b has no name", s)
 		}

@@ -150,7 +150,7 @@ func TestQuery(t *testing.T) {
 	in := input(t, onDesktop(), testPolicy(), fsm.Compute)
 	in.Plan.Stops = []string{"cups.service"}
 	q := Query(ForPlan(in.Plan, in.Wish, in.Policy), in.Plan)
-	want := fsm.Everything &^ (fsm.AboutInference | fsm.AboutPlacement | fsm.AboutBudgets | fsm.AboutIdle)
+	want := fsm.Everything &^ (fsm.AboutInference | fsm.AboutPlacement | fsm.AboutBudgets | fsm.AboutIdle | fsm.AboutWorkers)
 	if q.About != want || q.Wish != fsm.Compute {
 		t.Errorf("asks about %b, wants %b, wish %s", q.About, want, q.Wish)
 	}

@@ -13,7 +13,7 @@ import (
 
 // inside are the packages with tests that need a booted systemd around them:
 // they skip elsewhere, and are run in a container here.
-var inside = []string{"sources/audio", "sinks/act", "sinks/journal", "sinks/notify"}
+var inside = []string{"sources/audio", "sources/procs", "sinks/act", "sinks/journal", "sinks/notify"}
 
 func TestPackagesInsideTheLab(t *testing.T) {
 	for _, pkg := range inside {

@@ -27,8 +27,8 @@ type Observer struct {
 	Units    func(ctx context.Context, extra []string, memory bool) (map[string]fsm.Unit, error)
 	Logins   func(context.Context) (fsm.Logins, error)
 	StopSets func(ctx context.Context, targets []string) (map[string]fsm.StopSet, error)
-	// Procs answers for fsm.AboutGPU, AboutAudio and AboutJobs from one pass
-	// over the processes, and fills what it is asked for.
+	// Procs answers for fsm.AboutGPU, AboutAudio, AboutJobs and AboutWorkers from
+	// one pass over the processes, and fills what it is asked for.
 	Procs func(ctx context.Context, about fsm.Subject) fsm.Facts
 	// Graphs tells who uses the graphs of the PipeWire servers that run; nil: they
 	// are not read, and the answer says so.
@@ -53,7 +53,7 @@ type Observer struct {
 }
 
 // processSubjects are answered by one pass.
-const processSubjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs
+const processSubjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs | fsm.AboutWorkers
 
 // Observe looks at all that q asks for, side by side, and returns at the
 // deadline at the latest. It may be called from several goroutines at once.
@@ -128,10 +128,11 @@ func (o *Observer) lookAtProcesses(ctx context.Context, about fsm.Subject, f *fs
 	got := ask(ctx, &o.procs, "processes", look)
 	wg.Wait()
 	if !got.OK {
-		f.GPU.Cause, f.Audio.Cause, f.Jobs.Cause = got.Cause, got.Cause, got.Cause
+		f.GPU.Cause, f.Audio.Cause, f.Jobs.Cause, f.Workers.Cause = got.Cause, got.Cause, got.Cause, got.Cause
 		return
 	}
 	f.GPU, f.Audio, f.Jobs = completed(got.Value.GPU, driver), got.Value.Audio, got.Value.Jobs
+	f.Workers = got.Value.Workers
 }
 
 // completed puts what the driver told over what the device nodes tell. If either

@@ -43,6 +43,9 @@ func whole() *Observer {
 			if about&fsm.AboutJobs != 0 {
 				f.Jobs = fsm.Read([]fsm.UserJob{{What: "rsync"}}, nil)
 			}
+			if about&fsm.AboutWorkers != 0 {
+				f.Workers = fsm.Read([]fsm.Worker{{PID: 7}}, nil)
+			}
 			return f
 		},
 		GPU:    func(context.Context) (fsm.GPU, error) { return fsm.GPU{Driver: "580"}, nil },
@@ -89,7 +92,8 @@ func readings(f fsm.Facts) map[string]string {
 var field = map[fsm.Subject]string{fsm.AboutHost: "Host", fsm.AboutUnits: "Units", fsm.AboutSessions: "Logins", fsm.AboutStopSets: "StopSets",
 	fsm.AboutAudio: "Audio", fsm.AboutGPU: "GPU", fsm.AboutLoad: "Load", fsm.AboutMemory: "Memory", fsm.AboutJobs: "Jobs",
 	fsm.AboutInference: "Inference", fsm.AboutPlacement: "Placement", fsm.AboutInhibitors: "Inhibitors", fsm.AboutSite: "Site",
-	fsm.AboutBudgets: "Budgets", fsm.AboutHolds: "Holds", fsm.AboutIdle: "Idle"}
+	fsm.AboutBudgets: "Budgets", fsm.AboutHolds: "Holds", fsm.AboutIdle: "Idle",
+	fsm.AboutWorkers: "Workers"}
 
 func TestEverything(t *testing.T) {
 	f := whole().Observe(t.Context(), everything)
@@ -226,7 +230,7 @@ func TestFailurePanicAndNil(t *testing.T) {
 	f := o.Observe(t.Context(), everything)
 	got := readings(f)
 	for name, want := range map[string]string{"Host": "no bus", "Load": "the load probe panicked at observer_test.go:",
-		"GPU": "the processes probe panicked at observer_test.go:", "Audio": "boom", "Jobs": "boom", "Memory": "no probe", "Site": "no probe"} {
+		"GPU": "the processes probe panicked at observer_test.go:", "Audio": "boom", "Jobs": "boom", "Workers": "boom", "Memory": "no probe", "Site": "no probe"} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: %q, want %q", name, got[name], want)
 		}

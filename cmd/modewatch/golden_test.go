@@ -140,6 +140,8 @@ func TestGoldenObserve(t *testing.T) {
 	f.Units.Value["vllm@compute.service"] = fsm.Unit{Name: "vllm@compute.service", Load: "loaded", Active: "active", Memory: 23 << 30}
 	f.Jobs.Value = []fsm.UserJob{{What: "rsync", PID: 77, UID: 1000, Unit: "session-2.scope"}}
 	f.Inference.Value = []fsm.Inference{{Unit: "vllm@compute.service", Ready: true, Known: true, Running: 2}}
+	f.Workers.Value = []fsm.Worker{{PID: 70, UID: 990, Comm: "vllm", Unit: "vllm@compute.service"}, {PID: 71, UID: 990, Comm: "VLLM::EngineCor", Unit: "vllm@compute.service"},
+		{PID: 72, UID: 990, Comm: "python3", Unit: "vllm@compute.service", Outside: "a child of PID 70 in vllm@compute.service", Node: "/dev/nvidia0"}}
 	f.Inhibitors.Value = []fsm.Inhibitor{{What: "idle", Who: "mpv", Why: "playing", UID: 1000, PID: 5}}
 	f.Site.Value = []fsm.SiteVerdict{{Name: "check_ups", Code: 10, Reason: "on battery"}}
 	f.Idle.Value = fsm.Idle{Quiet: 200 * time.Second, Device: "AT keyboard", Devices: 3, Denied: []string{"Yubico YubiKey"}}

@@ -33,6 +33,8 @@ type host struct {
 	gpu   *gpu.Source
 	// cards is told the GPUs whenever they were looked at; nil for nobody.
 	cards func([]fsm.Card)
+	// leavers hints at the end of those that an attempt waits for.
+	leavers leavers
 }
 
 // ears is what the sources tell by themselves.
@@ -49,6 +51,7 @@ var deaf = ears{hint: func(fsm.Subject) {}, down: func(bool) {}, log: func(strin
 func newHost(cfg config.Config, e ears) *host {
 	p := cfg.Policy
 	h := &host{bus: &bus.Bus{}, actor: act.New(p, act.WithLog(e.log), act.WithJobs(func() { e.hint(fsm.AboutHost | fsm.AboutUnits) }))}
+	h.leavers.hint = func() { e.hint(fsm.AboutGPU | fsm.AboutWorkers) }
 	h.units = units.New(h.bus, p.Units.Watched(), p.Units.Switch, e.hint)
 	l := logind.New(h.bus, p, e.hint, e.down)
 	proc := procs.New("/proc", func() fsm.Policy { return p })
@@ -116,12 +119,14 @@ func liveHost(cfg config.Config) (engine.Host, func()) {
 	return h, h.close
 }
 
-// Observe looks at this machine.
+// Observe looks at this machine, has its GPUs told to who keeps them, and the end of
+// those that an attempt waits for hinted at.
 func (h *host) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 	f := h.Observer.Observe(ctx, q)
 	if h.cards != nil && f.GPU.OK {
 		h.cards(f.GPU.Value.Cards)
 	}
+	h.leavers.saw(q, f)
 	return f
 }
 
@@ -137,10 +142,11 @@ func (h *host) Do(ctx context.Context, op fsm.Op) error {
 	return err
 }
 
-// Attend has the ends of all jobs hinted at, and the collector on, while an
-// attempt runs.
+// Attend has the ends of all jobs and of those in the way hinted at, and the
+// collector on, while an attempt runs.
 func (h *host) Attend(busy bool) {
 	h.actor.Attend(busy)
+	h.leavers.attend(busy)
 	if busy {
 		collector.work()
 	} else {
@@ -150,6 +156,7 @@ func (h *host) Attend(busy bool) {
 }
 
 func (h *host) close() {
+	h.leavers.attend(false)
 	h.bus.Close()
 	_ = h.actor.Close() // nothing of it is under way any more
 }

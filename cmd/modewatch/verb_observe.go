@@ -84,6 +84,7 @@ func (p *page) facts(doc observed, policy fsm.Policy) {
 	tell(p, "memory", f.Memory, func(m fsm.Memory) []string { return []string{size(m.Available) + " available"} })
 	tell(p, "jobs", f.Jobs, jobLines)
 	tell(p, "inference", f.Inference, inferenceLines)
+	tell(p, "workers", f.Workers, func([]fsm.Worker) []string { return workerLines(doc, policy) })
 	tell(p, "placement", f.Placement, func(x fsm.Placement) []string { return []string{"studio: " + orDash(x.Studio)} })
 	tell(p, "inhibitors", f.Inhibitors, inhibitorLines)
 	tell(p, "site guards", f.Site, siteLines)
@@ -253,6 +254,27 @@ func inferenceLines(list []fsm.Inference) []string {
 			line += ", " + i.Cause
 		}
 		out = append(out, line)
+	}
+	return out
+}
+
+// workerLines counts the processes of each AI unit, and names those that should not
+// be.
+func workerLines(doc observed, policy fsm.Policy) []string {
+	var out []string
+	for _, unit := range policy.Units.AIUnits() {
+		n := 0
+		for _, w := range doc.Facts.Workers.Value {
+			if w.Unit == unit && w.Outside == "" {
+				n++
+			}
+		}
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%s: %d", unit, n))
+		}
+	}
+	for _, w := range fsm.Orphans(doc.Observation.Mode, doc.Facts, policy) {
+		out = append(out, "orphan: "+w.String())
 	}
 	return out
 }

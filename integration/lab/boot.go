@@ -79,6 +79,7 @@ func (m *Machine) nspawnArgs() []string {
 		"--quiet", "--boot", "--directory=" + filepath.Join(m.dir(), "m", "root"), "--machine=" + m.Name,
 		"--hostname=lab", "--register=no", "--keep-unit", "--private-network", "--notify-ready=yes",
 		"--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+		"--system-call-filter=fanotify_init fanotify_mark", // hosts let anybody listen in folders, nspawn does not
 	}
 	for _, bind := range m.options.Binds {
 		args = append(args, "--bind="+bind)

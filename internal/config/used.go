@@ -103,7 +103,7 @@ type slice struct {
 func (b rawBudgets) slices() []slice {
 	return []slice{
 		{"user", "user.slice", b.User}, {"interactive", "interactive.slice", b.Interactive},
-		{"ai", "ai.slice", b.AI}, {"platform", "platform.slice", b.Platform},
+		{"ai", fsm.AISlice, b.AI}, {"platform", "platform.slice", b.Platform},
 	}
 }
 

@@ -232,7 +232,7 @@ func (a *attempt) bound() context.Context { return context.WithoutCancel(a.ctx) 
 func (a *attempt) lookAfter() {
 	defer a.looking()()
 	a.fresh()
-	a.facts = observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Query{About: fsm.Core | fsm.AboutGPU})
+	a.facts = observe(a.bound(), a.opt.Host, a.opt.Policy, fsm.Query{About: fsm.Core | fsm.AboutGPU | fsm.AboutWorkers})
 	a.after = fsm.Classify(a.facts, a.opt.Policy)
 }
 

@@ -22,7 +22,7 @@ type watched struct {
 	last fsm.Subject
 }
 
-const lastLook = fsm.Core | fsm.AboutGPU
+const lastLook = fsm.Core | fsm.AboutGPU | fsm.AboutWorkers
 
 func (w *watched) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 	f := w.Host.Observe(ctx, q)

@@ -23,7 +23,7 @@ func (l *loop) hinted() {
 	l.looking = true
 	about := fsm.Core | l.watches()
 	if l.machine.State() == fsm.FailedTransition {
-		about |= fsm.AboutGPU // a holder there keeps a failure from being over
+		about |= fsm.AboutGPU | fsm.AboutWorkers // a holder there keeps a failure from being over
 	}
 	go func() {
 		f := observe(l.ctx, l.opt.Host, l.opt.Policy, fsm.Query{About: about})

@@ -192,8 +192,10 @@ func (a *attempt) verdictOf(err error, undo bool) (fsm.Halt, string) {
 
 // lookFirst and lookMost bound the time between two looks of an await: hints come at once,
 // the timer is for what gives none (a closing session, a released GPU).
+// Who holds a GPU takes a look into every process, and their ends are hinted at.
 const (
 	lookFirst = 2 * time.Millisecond
+	lookScan  = 50 * time.Millisecond
 	lookMost  = time.Second
 )
 
@@ -206,6 +208,9 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 		defer cancel()
 	}
 	wait, awaited, began := lookFirst, "", time.Now()
+	if s.Verb == fsm.AwaitRelease {
+		wait = lookScan
+	}
 	for {
 		looked := a.looking()
 		p := a.progress(s.Op, func(q fsm.Query) fsm.Facts { return a.opt.Host.Observe(ctx, q) })

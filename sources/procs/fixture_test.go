@@ -27,6 +27,7 @@ func newTree(t *testing.T) tree {
 // fake is one process of a tree.
 type fake struct {
 	pid, ppid int
+	sid       int
 	comm, exe string
 	state     string // S if empty
 	threads   int    // 1 if 0
@@ -66,8 +67,8 @@ func (tr tree) add(f fake) {
 		f.state = "S"
 	}
 	f.threads = max(f.threads, 1)
-	tr.write(dir+"/stat", fmt.Sprintf("%d (%s) %s %d 1 1 0 -1 %d 0 0 0 0 0 0 0 0 20 0 %d 0 100 0 0 0 1 1 0 0 0 0 0 %d 0 1 0 0 17 0 0 0\n",
-		f.pid, f.comm, f.state, f.ppid, f.flags, f.threads, f.ignores))
+	tr.write(dir+"/stat", fmt.Sprintf("%d (%s) %s %d 1 %d 0 -1 %d 0 0 0 0 0 0 0 0 20 0 %d 0 100 0 0 0 1 1 0 0 0 0 0 %d 0 1 0 0 17 0 0 0\n",
+		f.pid, f.comm, f.state, f.ppid, f.sid, f.flags, f.threads, f.ignores))
 	tr.write(dir+"/cgroup", "0::"+f.cgroup+"\n")
 	if f.exe != "" {
 		tr.link(dir+"/exe", f.exe)

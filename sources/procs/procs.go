@@ -1,6 +1,7 @@
 // Package procs looks at the processes of the host: who holds the GPUs' and the
-// sound cards' device nodes, who is known by name, and in which unit or session
-// each of them is. One pass over /proc serves all questions of one observation.
+// sound cards' device nodes, who is known by name, who works for an AI unit, and in
+// which unit or session each of them is. One pass over /proc serves all questions
+// of one observation.
 //
 // Names match the executable's file name or the kernel's comm, which is cut at
 // 15 bytes; a wrapper's ".reaper-wrapped" counts as reaper. A process that
@@ -21,22 +22,27 @@ import (
 // Procs answers from the /proc tree at Root. Policy gives the names and
 // patterns that apply at the time of the question.
 type Procs struct {
-	Root   string
-	Policy func() fsm.Policy
+	Root    string
+	Cgroups string // the control groups, /sys/fs/cgroup
+	Policy  func() fsm.Policy
 }
 
-// New returns the source for the /proc tree at root.
+// New returns the source for the /proc tree at root, and this host's control groups.
 func New(root string, policy func() fsm.Policy) *Procs {
-	return &Procs{Root: root, Policy: policy}
+	return &Procs{Root: root, Cgroups: cgroups, Policy: policy}
 }
 
 // Subjects are the parts of Facts that Look fills.
-const Subjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs
+const Subjects = fsm.AboutGPU | fsm.AboutAudio | fsm.AboutJobs | fsm.AboutWorkers
 
 // Look answers everything that about asks for of Subjects from one pass.
 func (p *Procs) Look(ctx context.Context, about fsm.Subject) fsm.Facts {
 	var out fsm.Facts
 	policy := p.Policy()
+	if about == fsm.AboutWorkers {
+		out.Workers = fsm.Read(p.members(policy)) // no pass is needed
+		return out
+	}
 	t, err := scan(ctx, p.Root, want(about, policy))
 	if err == nil {
 		defer t.close()
@@ -49,6 +55,9 @@ func (p *Procs) Look(ctx context.Context, about fsm.Subject) fsm.Facts {
 	}
 	if about&fsm.AboutJobs != 0 {
 		out.Jobs = read(err, func() ([]fsm.UserJob, error) { return t.jobs(policy.Jobs), nil })
+	}
+	if about&fsm.AboutWorkers != 0 {
+		out.Workers = read(err, func() ([]fsm.Worker, error) { return p.workers(t, policy, about&fsm.AboutGPU != 0) })
 	}
 	return out
 }

@@ -17,9 +17,11 @@ import (
 type proc struct {
 	pid   int
 	ppid  int
+	sid   int
 	comm  string
 	exe   string   // file name of the executable, "" where it cannot be known
 	noHup bool     // it ignores SIGHUP, as under nohup
+	stuck bool     // it sleeps uninterruptibly
 	nodes []string // the wanted device nodes that it has open, each once
 }
 
@@ -113,7 +115,7 @@ func (t *table) process(pid int, name string, nodes patterns, all bool) (proc, e
 	if st.kernel || st.dead() && st.threads < 2 {
 		return proc{}, nil
 	}
-	p := proc{pid: pid, ppid: st.ppid, comm: st.comm, noHup: st.noHup}
+	p := proc{pid: pid, ppid: st.ppid, sid: st.sid, stuck: st.state == 'D', comm: st.comm, noHup: st.noHup}
 	if len(nodes) > 0 {
 		if p.nodes, err = t.nodes(name, st, nodes); err != nil {
 			return proc{}, fmt.Errorf("(%s): %w", p.comm, err)

@@ -14,6 +14,7 @@ type stat struct {
 	comm    string
 	state   byte
 	ppid    int
+	sid     int // of the session of processes that it is in, as setsid(2) has it
 	threads int
 	kernel  bool
 	noHup   bool
@@ -26,6 +27,7 @@ func (s stat) dead() bool { return s.state == 'Z' || s.state == 'X' || s.state =
 const (
 	fieldState     = 0
 	fieldPPID      = 1
+	fieldSID       = 3
 	fieldFlags     = 6
 	fieldThreads   = 17
 	fieldSigIgnore = 30
@@ -53,5 +55,7 @@ func parseStat(data []byte) (stat, error) {
 	s.ppid, s.threads = int(number(fieldPPID)), int(number(fieldThreads))
 	s.kernel = number(fieldFlags)&kernelThread != 0
 	s.noHup = number(fieldSigIgnore)&(1<<(unix.SIGHUP-1)) != 0
-	return s, bad
+	sid, err := strconv.Atoi(string(f[fieldSID]))
+	s.sid = sid // -1 while it exits
+	return s, errors.Join(bad, err)
 }
