@@ -61,8 +61,9 @@ func identify(path string) nodeID {
 func (l *loop) look(now time.Duration) {
 	l.changed, l.looked, l.lookAt = false, now, never
 	nodes, err := l.nodes()
+	plugged := false
 	if err == nil {
-		l.meet(nodes, now)
+		plugged = l.meet(nodes, now)
 		err = l.unread()
 	}
 	if err != nil {
@@ -79,6 +80,9 @@ func (l *loop) look(now time.Duration) {
 	}
 	l.publish()
 	l.amiss(err, true)
+	if plugged {
+		l.opt.Hint()
+	}
 }
 
 // nodes lists the event devices by name: those with a node, and those that only
@@ -105,7 +109,9 @@ func (l *loop) nodes() ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-func (l *loop) meet(nodes []string, now time.Duration) {
+// meet brings the entries in line with the nodes. A device that comes to a host
+// that was looked at before is plugged in, which counts as a touch of it.
+func (l *loop) meet(nodes []string, now time.Duration) (plugged bool) {
 	for node, e := range l.known {
 		if _, there := slices.BinarySearch(nodes, node); !there {
 			e.close()
@@ -127,12 +133,13 @@ func (l *loop) meet(nodes []string, now time.Duration) {
 		}
 		l.known[node] = e
 		l.admit(e, now)
-		if plugged := e.dev != nil && (old == nil || old.dev == nil && old.failed == nil); plugged && l.met {
-			l.touched(now, e.device) // who plugs a device in is there
-			l.opt.Hint()
+		if came := e.dev != nil && (old == nil || old.dev == nil && old.failed == nil); came && l.met {
+			l.touched(now, e.device)
+			plugged = true
 		}
 	}
 	l.met = true
+	return plugged
 }
 
 // admit decides about a node, and opens its device if it counts. What udev and
