@@ -22,12 +22,13 @@ const (
 	AboutSite
 	AboutBudgets
 	AboutHolds
+	AboutIdle
 )
 
 // Core is what classification needs; Everything is all there is.
 const (
 	Core       = AboutHost | AboutUnits | AboutSessions
-	Everything = AboutHolds<<1 - 1
+	Everything = AboutIdle<<1 - 1
 )
 
 // SubjectNames names each subject, for messages.
@@ -35,7 +36,7 @@ var SubjectNames = map[Subject]string{
 	AboutHost: "host", AboutUnits: "units", AboutSessions: "sessions", AboutStopSets: "stop-sets",
 	AboutAudio: "audio", AboutGPU: "gpu", AboutLoad: "load", AboutMemory: "memory", AboutJobs: "jobs",
 	AboutInference: "inference", AboutPlacement: "placement", AboutInhibitors: "inhibitors", AboutSite: "site-guards",
-	AboutBudgets: "budgets", AboutHolds: "holds",
+	AboutBudgets: "budgets", AboutHolds: "holds", AboutIdle: "idle",
 }
 
 // Query asks the host for facts. Units are names beyond those the observer
@@ -95,6 +96,7 @@ type Facts struct {
 	Site       Reading[[]SiteVerdict]      `json:"site"`
 	Budgets    Reading[[]Budget]           `json:"budgets"`
 	Holds      Reading[[]Hold]             `json:"holds"`
+	Idle       Reading[Idle]               `json:"idle"`
 }
 
 // Host is the state of the machine and its manager.
@@ -264,6 +266,16 @@ type Inhibitor struct {
 	PID  int    `json:"pid"`
 }
 
+// Idle is for how long nobody has touched the machine (section 16, D13).
+type Idle struct {
+	Quiet  time.Duration `json:"quiet_ns"`         // since the last input; sleep is not counted
+	Device string        `json:"device,omitempty"` // that gave it; empty: none since the clock was set
+	Why    string        `json:"why,omitempty"`    // what set the clock, where no device did
+	// Devices is how many are watched; 0 says that there is none to touch.
+	Devices int      `json:"devices"`
+	Denied  []string `json:"denied,omitempty"` // names of those that are configured not to count
+}
+
 // SiteVerdict is the answer of one executable of guards.d. It can only refuse:
 // code 0 pass, 10-19 block, anything else cannot tell.
 type SiteVerdict struct {
@@ -289,6 +301,7 @@ func (f Facts) Merge(g Facts, about Subject) Facts {
 	pick(about, AboutSite, &f.Site, g.Site)
 	pick(about, AboutBudgets, &f.Budgets, g.Budgets)
 	pick(about, AboutHolds, &f.Holds, g.Holds)
+	pick(about, AboutIdle, &f.Idle, g.Idle)
 	f.At = g.At
 	return f
 }

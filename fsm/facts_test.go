@@ -17,7 +17,7 @@ func TestMerge(t *testing.T) {
 		}
 	}
 	subjects := 0
-	for about := AboutHost; about <= AboutHolds; about <<= 1 {
+	for about := AboutHost; about <= AboutIdle; about <<= 1 {
 		subjects++
 		got := Facts{}.Merge(g, about)
 		if !got.At.Equal(g.At) {

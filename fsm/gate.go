@@ -12,3 +12,6 @@ func (g Gate) Admit(r Reason) (ok bool, why string) {
 	}
 	return true, ""
 }
+
+// WatchesInput tells whether the input devices may be opened (D5).
+func (p Policy) WatchesInput() bool { return p.Gate.Background || p.Idle.Watch }

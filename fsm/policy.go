@@ -15,6 +15,7 @@ type Policy struct {
 	Memory    MemoryPolicy
 	Jobs      JobPolicy
 	Inference InferencePolicy
+	Idle      IdlePolicy
 	Budgets   map[Mode][]Budget
 	// StudioToCompute is StudioDirect or StudioViaDesktop (section 12.6).
 	StudioToCompute string
@@ -125,6 +126,12 @@ type InferencePolicy struct {
 	// OnTimeout is DrainStop or DrainBlock for operators' wishes; automatic
 	// wishes always block (D14).
 	OnTimeout string
+}
+
+// IdlePolicy tells how to find out that nobody is at the machine (D13).
+type IdlePolicy struct {
+	Watch bool     // the input devices, though no background trigger needs it (D5)
+	Deny  []string // patterns of the names of devices that do not count
 }
 
 // What to do when a drain runs out of time.

@@ -232,7 +232,7 @@ func TestNeeds(t *testing.T) {
 
 func TestSubjects(t *testing.T) {
 	var all Subject
-	for s := AboutHost; s <= AboutHolds; s <<= 1 {
+	for s := AboutHost; s <= AboutIdle; s <<= 1 {
 		if SubjectNames[s] == "" {
 			t.Errorf("subject %b has no name", s)
 		}

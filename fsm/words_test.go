@@ -78,6 +78,17 @@ func TestAutomaticAndGate(t *testing.T) {
 	}
 }
 
+// The input devices are opened for a background trigger, or because somebody
+// asked for it (D5).
+func TestWatchesInput(t *testing.T) {
+	for _, r := range []struct{ background, watch, want bool }{{false, false, false}, {true, false, true}, {false, true, true}, {true, true, true}} {
+		p := Policy{Gate: Gate{Background: r.background}, Idle: IdlePolicy{Watch: r.watch}}
+		if got := p.WatchesInput(); got != r.want {
+			t.Errorf("%+v: %v", r, got)
+		}
+	}
+}
+
 func TestReading(t *testing.T) {
 	if r := Read(7, nil); !r.OK || r.Value != 7 {
 		t.Errorf("got %+v", r)

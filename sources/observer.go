@@ -40,8 +40,9 @@ type Observer struct {
 	// Budgets reads the values in force of the properties it is given.
 	Budgets func(context.Context, []fsm.Budget) ([]fsm.Budget, error)
 	Holds   func(context.Context) ([]fsm.Hold, error)
+	Idle    func(context.Context) (fsm.Idle, error)
 
-	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site, budgets, holds slot
+	host, units, logins, stopSets, procs, load, memory, inference, placement, inhibitors, site, budgets, holds, idle slot
 }
 
 // processSubjects are answered by one pass.
@@ -71,6 +72,7 @@ func (o *Observer) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 	look(fsm.AboutSite, func() { f.Site = ask(ctx, &o.site, "site-guards", bind(o.Site, q.Wish)) })
 	look(fsm.AboutBudgets, func() { f.Budgets = ask(ctx, &o.budgets, "budgets", bind(o.Budgets, q.Budgets)) })
 	look(fsm.AboutHolds, func() { f.Holds = ask(ctx, &o.holds, "holds", o.Holds) })
+	look(fsm.AboutIdle, func() { f.Idle = ask(ctx, &o.idle, "idle", o.Idle) })
 	wg.Wait()
 	return f
 }

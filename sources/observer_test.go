@@ -61,6 +61,7 @@ func whole() *Observer {
 		},
 		Budgets: func(_ context.Context, of []fsm.Budget) ([]fsm.Budget, error) { return of, nil },
 		Holds:   func(context.Context) ([]fsm.Hold, error) { return []fsm.Hold{{ID: "h"}}, nil },
+		Idle:    func(context.Context) (fsm.Idle, error) { return fsm.Idle{Devices: 1}, nil },
 	}
 }
 
@@ -87,7 +88,7 @@ func readings(f fsm.Facts) map[string]string {
 var field = map[fsm.Subject]string{fsm.AboutHost: "Host", fsm.AboutUnits: "Units", fsm.AboutSessions: "Logins", fsm.AboutStopSets: "StopSets",
 	fsm.AboutAudio: "Audio", fsm.AboutGPU: "GPU", fsm.AboutLoad: "Load", fsm.AboutMemory: "Memory", fsm.AboutJobs: "Jobs",
 	fsm.AboutInference: "Inference", fsm.AboutPlacement: "Placement", fsm.AboutInhibitors: "Inhibitors", fsm.AboutSite: "Site",
-	fsm.AboutBudgets: "Budgets", fsm.AboutHolds: "Holds"}
+	fsm.AboutBudgets: "Budgets", fsm.AboutHolds: "Holds", fsm.AboutIdle: "Idle"}
 
 func TestEverything(t *testing.T) {
 	f := whole().Observe(t.Context(), everything)

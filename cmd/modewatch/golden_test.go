@@ -142,6 +142,7 @@ func TestGoldenObserve(t *testing.T) {
 	f.Inference.Value = []fsm.Inference{{Unit: "vllm@compute.service", Ready: true, Known: true, Running: 2}}
 	f.Inhibitors.Value = []fsm.Inhibitor{{What: "idle", Who: "mpv", Why: "playing", UID: 1000, PID: 5}}
 	f.Site.Value = []fsm.SiteVerdict{{Name: "check_ups", Code: 10, Reason: "on battery"}}
+	f.Idle.Value = fsm.Idle{Quiet: 200 * time.Second, Device: "AT keyboard", Devices: 3, Denied: []string{"Yubico YubiKey"}}
 	f.Audio = fsm.Reading[fsm.Audio]{Cause: "permission denied"}
 	f.Host.Value.Pending = []fsm.Job{{ID: 3, Unit: "x.service", Type: "start", State: "running"}}
 	g.add("a desk", 12, func(page *page) { page.facts(observed{Observation: fsm.Classify(f, p), Facts: f}, p) })

@@ -89,6 +89,7 @@ func (p *page) facts(doc observed, policy fsm.Policy) {
 	tell(p, "site guards", f.Site, siteLines)
 	tell(p, "budgets", f.Budgets, budgetLines)
 	tell(p, "holds", f.Holds, func(list []fsm.Hold) []string { return holdLines(list, doc.At) })
+	tell(p, "idle", f.Idle, idleLines)
 }
 
 // tell writes the lines of a reading, "none" for an empty one, and why it could
@@ -258,6 +259,19 @@ func holdLines(list []fsm.Hold, now time.Time) []string {
 			line += " until " + clock(h.Until, now)
 		}
 		out = append(out, line+", id "+h.ID)
+	}
+	return out
+}
+
+// idleLines tells for how long nobody has touched the machine, and who last did.
+func idleLines(i fsm.Idle) []string {
+	since := "since " + i.Why
+	if i.Device != "" {
+		since = "the last on " + i.Device
+	}
+	out := []string{fmt.Sprintf("no input for %s, %s; devices watched: %d", span(i.Quiet), since, i.Devices)}
+	if len(i.Denied) > 0 {
+		out = append(out, "does not count: "+strings.Join(i.Denied, ", "))
 	}
 	return out
 }

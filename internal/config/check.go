@@ -136,6 +136,7 @@ func (d *document) patterns(r raw) {
 	}
 	d.compile("units.protected", r.Units.Protected)
 	d.compile("units.own", r.Units.Own)
+	d.compile("triggers.idle.deny", r.Triggers.Idle.Deny)
 	executables := []entry{
 		{"sessions.compositors", r.Sessions.Compositors}, {"gpus.infrastructure", r.GPUs.Infra}, {"guards.audio_idle.processes", r.Guards.Audio.Processes},
 		{"guards.audio_idle.ignore", r.Guards.Audio.Ignore}, {"guards.user_jobs_safe.processes", r.Guards.Jobs.Processes},

@@ -115,7 +115,7 @@ func TestParseTakesWhatIsWritten(t *testing.T) {
 	c, err := Parse("x", []byte(`
 log_level = "debug"
 boot.normalize = false
-triggers = { background = true, desired_file = false }
+triggers = { background = true, desired_file = false, idle = { watch = true, deny = ["keyd *"] } }
 guards.cpu_load_safe.max_pressure = 55
 guards.memory_headroom = { model = "40GiB", floor = 1073741824 }
 [units.prepare]
@@ -139,6 +139,9 @@ overall = "1h"
 	p := c.Policy
 	if c.LogLevel != "debug" || c.Normalise || p.Gate != (fsm.Gate{Background: true}) || p.Overall != time.Hour {
 		t.Errorf("got %+v", c)
+	}
+	if want := (fsm.IdlePolicy{Watch: true, Deny: []string{"keyd *"}}); !reflect.DeepEqual(p.Idle, want) {
+		t.Errorf("idle %+v", p.Idle)
 	}
 	if p.Load.CPUSome != 55 || p.Memory != (fsm.MemoryPolicy{Model: 40 << 30, Floor: 1 << 30}) {
 		t.Errorf("load %+v, memory %+v", p.Load, p.Memory)

@@ -13,7 +13,7 @@ func defaults() raw {
 	return raw{
 		LogLevel:    "info",
 		Boot:        rawBoot{Normalise: true},
-		Triggers:    rawTriggers{Background: false, DesiredFile: true},
+		Triggers:    rawTriggers{Background: false, DesiredFile: true, Idle: rawIdle{Watch: false, Deny: []string{}}},
 		Transitions: defaultTransitions(),
 		Units:       defaultUnits(),
 		Sessions: rawSessions{Compositors: []string{

@@ -81,6 +81,7 @@ func TestFaults(t *testing.T) {
 		{"vllm.units.desktop = [\"a b.service\"]", `vllm.units.desktop has "a b.service", which is no name of a unit`},
 		{"units.user_audio = [\"pipewire.target\"]", `units.user_audio has "pipewire.target", which does not end with .service`},
 		{"units.prepare.compute = \"hook.sh\"", `units.prepare.compute has "hook.sh", which does not end with .service`},
+		{"triggers.idle.deny = [\"keyd[\"]", `triggers.idle.deny has "keyd[", which is no pattern; write a name with *, ? and [a-z] as wildcards`},
 		{"units.protected = [\"k3s[\"]", `units.protected has "k3s[", which is no pattern; write a name with *, ? and [a-z] as wildcards`},
 		{"gpus.ai = [\"nvidia0\"]", `gpus.ai has "nvidia0", which is no device node; write patterns such as "/dev/dri/card*"`},
 		{"gpus.display = [\"/dev/dri/[\"]", `gpus.display has "/dev/dri/[", which is no pattern`},

@@ -25,8 +25,14 @@ type rawBoot struct {
 }
 
 type rawTriggers struct {
-	Background  bool `toml:"background"`
-	DesiredFile bool `toml:"desired_file"`
+	Background  bool    `toml:"background"`
+	DesiredFile bool    `toml:"desired_file"`
+	Idle        rawIdle `toml:"idle"`
+}
+
+type rawIdle struct {
+	Watch bool     `toml:"watch"`
+	Deny  []string `toml:"deny"`
 }
 
 type rawTransitions struct {

@@ -34,6 +34,7 @@ func policy(r raw) fsm.Policy {
 		Memory:    fsm.MemoryPolicy{Model: uint64(g.Memory.Model), Floor: uint64(g.Memory.Floor)},
 		Jobs:      fsm.JobPolicy{Processes: g.Jobs.Processes, Allow: g.Jobs.Allow, Studio: g.Jobs.Studio},
 		Inference: fsm.InferencePolicy{URL: urls(r.VLLM), Ready: r.VLLM.RequireReady, OnTimeout: r.VLLM.Drain.OnTimeout},
+		Idle:      fsm.IdlePolicy{Watch: r.Triggers.Idle.Watch, Deny: r.Triggers.Idle.Deny},
 		Budgets: map[fsm.Mode][]fsm.Budget{
 			fsm.Desktop: budgets(r.Slices.Desktop), fsm.StudioLocal: budgets(r.Slices.StudioLocal), fsm.Compute: budgets(r.Slices.Compute),
 		},

@@ -73,7 +73,7 @@ func New(p fsm.Policy) *Host {
 		Inference: fsm.Read([]fsm.Inference(nil), nil), Placement: fsm.Read(fsm.Placement{Studio: "local"}, nil),
 		Inhibitors: fsm.Read([]fsm.Inhibitor(nil), nil), Site: fsm.Read([]fsm.SiteVerdict(nil), nil),
 		StopSets: fsm.Read(map[string]fsm.StopSet{}, nil), Budgets: fsm.Read(p.InForce(fsm.Unknown), nil),
-		Holds: fsm.Read([]fsm.Hold(nil), nil),
+		Holds: fsm.Read([]fsm.Hold(nil), nil), Idle: fsm.Read(fsm.Idle{Device: "simulated keyboard", Devices: 1}, nil),
 	}
 	return h
 }
