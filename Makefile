@@ -13,7 +13,7 @@ STAGE   := out/stage
 # gotestsum runs go test, shows what failed, and lists what was skipped and why.
 GOTESTSUM := $(GO) tool gotestsum
 
-.PHONY: all build deps lint test unit lab bench run demo stage generate clean
+.PHONY: all build deps lint test unit lab test-vm bench run demo stage generate clean
 
 all: build
 
@@ -37,15 +37,20 @@ lint: deps
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-# Everything: linters, unit tests under the race detector, the lab.
-test: deps lint unit lab
+# Everything: linters, unit tests under the race detector, the lab, the machine.
+test: deps lint unit lab test-vm
 
 unit: deps
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -timeout 10m $$($(GO) list ./... | grep -v /integration)
 
 lab: deps stage
-	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -timeout 25m ./integration/...
+	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -timeout 25m $$($(GO) list ./integration/... | grep -v /integration/vm)
 	@grep -oh 'figure: [^"\\]*' out/lab.json || true
+
+# What needs a kernel with devices, in an emulated machine.
+test-vm: deps
+	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/vm.json -- -count=1 -timeout 20m ./integration/vm/...
+	@grep -oh 'figure: [^"\\]*' out/vm.json || true
 
 stage: build
 	@rm -rf $(STAGE)

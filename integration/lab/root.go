@@ -35,6 +35,12 @@ func Root(ctx context.Context) (string, error) {
 	return dir, inUse.Close()
 }
 
+// Made is Root for another recipe and cache: it also returns an open file, and as
+// long as that is open what was made is not removed as outdated.
+func Made(ctx context.Context, dir, recipe string) (string, *os.File, error) {
+	return cache{dir, recipe}.use(ctx)
+}
+
 func theCache() cache {
 	if dir := os.Getenv("MODEWATCH_LAB_CACHE"); dir != "" {
 		return cache{dir, recipe}
@@ -86,10 +92,10 @@ func (c cache) make(ctx context.Context, dir string) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return errors.Join(fmt.Errorf("cannot make the lab's root: %w\n%s", err, tail(string(out), 20)), removeTree(temp))
+		return errors.Join(fmt.Errorf("cannot make what the lab needs: %w\n%s", err, tail(string(out), 20)), removeTree(temp))
 	}
 	if err := os.Rename(temp, dir); err != nil {
-		return fmt.Errorf("cannot put the lab's root in place: %w", err)
+		return fmt.Errorf("cannot put what the lab needs in place: %w", err)
 	}
 	return nil
 }

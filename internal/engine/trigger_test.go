@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ const idleAfter = 10 * time.Minute
 // just touched; kept are the wishes that the loop had stored.
 type idling struct {
 	*rig
+	mu   sync.Mutex
 	kept []fsm.Mode
 }
 
@@ -31,7 +33,11 @@ func idle(t *testing.T, in fsm.Mode, change func(*fsm.Policy)) *idling {
 	x := &idling{}
 	x.rig = start(t, sim.Desk(p), func(o *Options) {
 		o.Policy = p
-		o.Keep = func(w fsm.Wish, _ string) { x.kept = append(x.kept, w.Mode) }
+		o.Keep = func(w fsm.Wish, _ string) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.kept = append(x.kept, w.Mode)
+		}
 	})
 	x.state(fsm.AtDesktop)
 	if in != fsm.Desktop {
@@ -70,6 +76,8 @@ func (x *idling) one(d time.Duration, by fsm.Reason, to fsm.Mode, out fsm.Outcom
 
 func (x *idling) wishes(want fsm.Mode, kept ...fsm.Mode) {
 	x.t.Helper()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if got := x.eng.Snapshot().Wish; got == nil || got.Mode != want || !slices.Equal(x.kept, kept) {
 		x.t.Errorf("wished is %+v, stored %v; want %s and %v", got, x.kept, want, kept)
 	}

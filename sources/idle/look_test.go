@@ -80,7 +80,7 @@ func TestHiddenNode(t *testing.T) {
 	}
 	r.turn(time.Minute)
 	r.nap()
-	r.turn(time.Minute)
+	r.turn(calm) // the next try is not due yet
 	r.plug("event0", "AT Translated Set 2 keyboard", letters, nil)
 	r.nap()
 	if in, err := r.Last(); err != nil || in.Devices != 1 {
@@ -117,5 +117,25 @@ func TestStamp(t *testing.T) {
 		if got := stamp(evdev.InputEvent{Time: syscall.NsecToTimeval(int64(r.at))}, time.Hour); got != r.want {
 			t.Errorf("%v is taken for %v", r.at, got)
 		}
+	}
+}
+
+// An event that comes between the waking and the reading keeps its own time: it
+// may be the one that is waited for.
+func TestStampOfALateEvent(t *testing.T) {
+	r := newRig(t, Options{})
+	m := r.plug("event0", "mouse", mouse, nil)
+	dev, err := r.opened("event0")
+	r.must(err)
+	defer dev.close()
+	defer unix.Close(m.w)
+	woken := r.now()
+	r.clock += time.Second
+	r.send(m, rel(1), report)
+	l := &loop{Watcher: r.Watcher, events: make([]evdev.InputEvent, 8), open: []*entry{{device: "mouse", dev: dev}}}
+	l.fds = []unix.PollFd{{}, {}, {Revents: unix.POLLIN}}
+	l.take(woken)
+	if in, _ := r.Last(); in.Device != "mouse" || in.At != woken+time.Second {
+		t.Errorf("%+v, want it at %v", in, woken+time.Second)
 	}
 }
