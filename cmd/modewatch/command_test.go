@@ -210,3 +210,22 @@ func TestConfigCheck(t *testing.T) {
 		t.Errorf("exit %d, %q; want 30 and the number of errors", code, err)
 	}
 }
+
+// The input devices are opened by the daemon alone, and only where that is
+// configured; a command says why it cannot tell who touched them.
+func TestInputIsNotWatchedByACommand(t *testing.T) {
+	for watch, want := range map[bool]string{false: "triggers.idle.watch and triggers.background are false", true: "nobody watches the input devices here"} {
+		cfg := config.Default()
+		cfg.Policy.Idle.Watch = watch
+		h := newHost(cfg, deaf)
+		defer h.close()
+		if f := h.Observe(t.Context(), fsm.Query{About: fsm.AboutIdle}); f.Idle.OK || !strings.Contains(f.Idle.Why(), want) {
+			t.Errorf("watch = %v: %+v", watch, f.Idle)
+		}
+		if !watch {
+			if err := h.watchInput(t.Context(), cfg.Policy); err != nil { // returns, since there is nothing to do
+				t.Errorf("%v", err)
+			}
+		}
+	}
+}

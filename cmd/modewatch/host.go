@@ -11,6 +11,7 @@ import (
 	"github.com/modewatch/modewatch/sources"
 	"github.com/modewatch/modewatch/sources/bus"
 	"github.com/modewatch/modewatch/sources/desired"
+	"github.com/modewatch/modewatch/sources/idle"
 	"github.com/modewatch/modewatch/sources/inference"
 	"github.com/modewatch/modewatch/sources/load"
 	"github.com/modewatch/modewatch/sources/logind"
@@ -26,6 +27,7 @@ type host struct {
 	bus   *bus.Bus
 	units *units.Systemd
 	actor *act.Actor
+	input *idle.Watcher // tells something while the daemon runs it
 }
 
 // ears is what the sources tell by themselves.
@@ -47,6 +49,7 @@ func newHost(cfg config.Config, e ears) *host {
 	proc := procs.New("/proc", func() fsm.Policy { return p })
 	wishes := desired.New(cfg.RunDir, operators())
 	wishes.Who = proc.Caller
+	h.input = idle.New(idle.Options{Deny: p.Idle.Deny, Log: e.log})
 	h.Observer = &sources.Observer{
 		Within: p.Deadlines.Observe,
 		Host:   h.units.Host, Units: h.units.Units, StopSets: h.units.StopSets, Budgets: h.units.Budgets,
@@ -58,9 +61,28 @@ func newHost(cfg config.Config, e ears) *host {
 		},
 		Placement: func(ctx context.Context) (fsm.Placement, error) { return placement.Read(ctx, cfg.PlacementFile) },
 		Holds:     wishes.Holds,
+		Idle:      h.idle(p),
 		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Run,
 	}
 	return h
+}
+
+// idle is the probe of who touched the machine last.
+func (h *host) idle(p fsm.Policy) func(context.Context) (fsm.Idle, error) {
+	if p.WatchesInput() {
+		return h.input.Idle
+	}
+	return func(context.Context) (fsm.Idle, error) { return fsm.Idle{}, errGateShut }
+}
+
+var errGateShut = errors.New("the input devices are not watched: triggers.idle.watch and triggers.background are false")
+
+// watchInput watches the input devices until ctx ends, if that is configured.
+func (h *host) watchInput(ctx context.Context, p fsm.Policy) error {
+	if !p.WatchesInput() {
+		return nil
+	}
+	return h.input.Run(ctx)
 }
 
 // liveHost gives access to this machine for one command.

@@ -104,6 +104,9 @@ func (e env) watch(ctx context.Context, cfg config.Config, l life, before *engin
 		if before != nil {
 			eng.Inherit(before)
 		}
+		var input sync.WaitGroup
+		defer input.Wait()
+		input.Go(func() { c.report(c.host.watchInput(ctx, cfg.Policy)) })
 		c.report(c.store.Watch(ctx, c.events(eng)))
 	})
 	return next, c.engine.Load(), err

@@ -96,8 +96,9 @@ func (a *axis) moved(v int32) bool {
 const mostReads = 64
 
 // drain empties the queue. It returns the time of the last touch in it; an error
-// says that the device cannot be read any more.
-func (d *device) drain(buf []evdev.InputEvent, now time.Duration) (at time.Duration, touched bool, err error) {
+// says that the device cannot be read any more. The clock is asked after each
+// read: what came while it was made is not older than it is.
+func (d *device) drain(buf []evdev.InputEvent, clock func() time.Duration) (at time.Duration, touched bool, err error) {
 	for range mostReads {
 		n, err := readEvents(d.fd, buf)
 		if errors.Is(err, unix.EAGAIN) {
@@ -106,6 +107,7 @@ func (d *device) drain(buf []evdev.InputEvent, now time.Duration) (at time.Durat
 		if err != nil {
 			return at, touched, err
 		}
+		now := clock()
 		for _, e := range buf[:n] {
 			if d.counts(e) {
 				touched, at = true, max(at, stamp(e, now))
@@ -116,7 +118,7 @@ func (d *device) drain(buf []evdev.InputEvent, now time.Duration) (at time.Durat
 		}
 	}
 	if d.lost && d.sample() {
-		touched, at = true, now
+		touched, at = true, clock()
 	}
 	return at, touched, nil
 }

@@ -119,3 +119,23 @@ func TestStamp(t *testing.T) {
 		}
 	}
 }
+
+// An event that comes between the waking and the reading keeps its own time: it
+// may be the one that is waited for.
+func TestStampOfALateEvent(t *testing.T) {
+	r := newRig(t, Options{})
+	m := r.plug("event0", "mouse", mouse, nil)
+	dev, err := r.opened("event0")
+	r.must(err)
+	defer dev.close()
+	defer unix.Close(m.w)
+	woken := r.now()
+	r.clock += time.Second
+	r.send(m, rel(1), report)
+	l := &loop{Watcher: r.Watcher, events: make([]evdev.InputEvent, 8), open: []*entry{{device: "mouse", dev: dev}}}
+	l.fds = []unix.PollFd{{}, {}, {Revents: unix.POLLIN}}
+	l.take(woken)
+	if in, _ := r.Last(); in.Device != "mouse" || in.At != woken+time.Second {
+		t.Errorf("%+v, want it at %v", in, woken+time.Second)
+	}
+}

@@ -174,7 +174,7 @@ func (l *loop) take(now time.Duration) {
 			continue
 		}
 		woken = true
-		at, touched, err := e.dev.drain(l.events, now)
+		at, touched, err := e.dev.drain(l.events, l.opt.Now)
 		if touched {
 			input = true
 			l.touched(at, e.device)
