@@ -164,14 +164,10 @@ func TestABackgroundWishTakesNothingOver(t *testing.T) {
 // The exit code of a refusal is that of what refused, not of what was passed over.
 func TestTheExitOfARefusalAfterForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &hooked{Host: sim.Desk(policy())}
-		r := start(t, h.Host, func(o *Options) { o.Host, o.Policy.Force = h, true })
-		r.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) { f.Load.Value.CPUSome = 99 })
-		synctest.Wait()
-		h.before = once(func() bool { return r.doing("judging", fsm.EndSession) }, func() {
-			r.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) {
-				f.Audio = fsm.Reading[fsm.Audio]{Cause: "no /proc"}
-			})
+		r := start(t, sim.Desk(policy()), func(o *Options) { o.Policy.Force = true })
+		r.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) {
+			f.Load.Value.CPUSome = 99
+			f.Audio = fsm.Reading[fsm.Audio]{Cause: "no /proc"}
 		})
 		w := wish(fsm.Compute)
 		w.Force = true

@@ -32,6 +32,7 @@ func TestACancelRightBeforeThePointOfNoReturn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, d := &hooked{Host: sim.Desk(policy())}, &disk{}
 				r := start(t, h.Host, func(o *Options) { d.tape = o.Recorder.(*tape); o.Host, o.Recorder = h, d })
+				r.hook(fsm.Compute)
 				cancel := func() { r.eng.Cancel(fsm.NoCaller); time.Sleep(time.Second) }
 				if during == "judging" {
 					h.after = once(func() bool { return r.doing("judging", fsm.EndSession) }, cancel)
@@ -43,7 +44,7 @@ func TestACancelRightBeforeThePointOfNoReturn(t *testing.T) {
 					}
 				}
 				a := r.want(fsm.Compute, fsm.Cancelled)
-				if len(r.host.Done()) != 0 || a.Exit != 42 || r.tape.intent != nil {
+				if len(r.host.Done()) != 1 || a.Exit != 42 || r.tape.intent != nil {
 					t.Errorf("the host did %v; exit %d, left %v", r.host.Done(), a.Exit, r.tape.intent)
 				}
 			})
@@ -259,4 +260,29 @@ func mannedDesk() *sim.Host {
 		units[displayManager] = u
 	})
 	return h
+}
+
+// The plan was judged right before its first step: it is not judged again for that,
+// but is for the next that cannot be taken back, and for what leads into compute.
+func TestTheFirstStepIsJudgedOnce(t *testing.T) {
+	for hook, want := range map[bool]int32{false: 3, true: 4} { // the plan, isolate and start; and end-session
+		synctest.Test(t, func(t *testing.T) {
+			h := &hooked{Host: sim.Desk(policy())}
+			r := start(t, h.Host, func(o *Options) { o.Host = h })
+			if hook {
+				r.hook(fsm.Compute)
+			}
+			synctest.Wait()
+			var judged atomic.Int32
+			h.before = func(q fsm.Query) {
+				if q.About&fsm.AboutAudio != 0 {
+					judged.Add(1)
+				}
+			}
+			r.want(fsm.Compute, fsm.Reached)
+			if judged.Load() != want {
+				t.Errorf("with a hook %v: judged %d times, want %d", hook, judged.Load(), want)
+			}
+		})
+	}
 }

@@ -179,6 +179,15 @@ func (r *rig) answered(ids ...string) {
 	}
 }
 
+// hook gives the site a hook before a mode: the first step of a plan then changes
+// nothing, and what comes after it is judged again.
+func (r *rig) hook(m fsm.Mode) {
+	name := policy().Units.Prepare[m]
+	r.host.Change(func(_ *fsm.Facts, _ *fsm.Logins, units map[string]fsm.Unit) {
+		units[name] = fsm.Unit{Name: name, Load: "loaded", Active: "inactive"}
+	})
+}
+
 // hooked is a simulated host with something that happens before a look, or after
 // it, when its facts are old already.
 type hooked struct {

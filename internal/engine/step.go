@@ -22,8 +22,10 @@ func (a *attempt) walk() (fsm.Halt, string) {
 			return h, cause
 		}
 		s := &a.plan.Steps[i]
-		if h, cause := a.rejudge(s); h != fsm.NoHalt {
-			return h, cause
+		if i > 0 || !a.justJudged(s) {
+			if h, cause := a.rejudge(s); h != fsm.NoHalt {
+				return h, cause
+			}
 		}
 		if h, cause := a.leave(); h != fsm.NoHalt { // judging takes its time
 			return h, cause
@@ -69,6 +71,17 @@ func (a *attempt) haltText(h fsm.Halt) string {
 		return "the controller was told to stop"
 	}
 	return string(h)
+}
+
+// justNow is how old a judgement of the whole plan may be to be right before its
+// first step.
+const justNow = 500 * time.Millisecond
+
+// justJudged tells whether the guards of the first step have judged it just now, with
+// the whole plan: nothing was done since, and what leads into compute by itself is
+// judged by more.
+func (a *attempt) justJudged(s *fsm.Step) bool {
+	return len(a.record.Verdicts) > 0 && s.Verb != fsm.Isolate && s.Verb != fsm.Start && time.Since(a.facts.At) < justNow
 }
 
 // rejudge judges again, on fresh facts, right before a step, what guards.Before
