@@ -186,6 +186,7 @@ func (r *rig) hook(m fsm.Mode) {
 	r.host.Change(func(_ *fsm.Facts, _ *fsm.Logins, units map[string]fsm.Unit) {
 		units[name] = fsm.Unit{Name: name, Load: "loaded", Active: "inactive"}
 	})
+	synctest.Wait()
 }
 
 // hooked is a simulated host with something that happens before a look, or after
