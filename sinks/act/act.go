@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -41,10 +42,11 @@ type Actor struct {
 
 	busy atomic.Bool // an attempt runs
 
-	mu     sync.Mutex // guards what follows
-	closed bool
-	system *manager
-	login  *dbus.Conn
+	mu         sync.Mutex // guards what follows
+	closed     bool
+	system     *manager
+	login      *dbus.Conn
+	inhibitors []*os.File // inhibitor locks
 }
 
 // Option changes an Actor under construction.
@@ -89,12 +91,14 @@ func (a *Actor) Attend(busy bool) {
 	go a.rest()
 }
 
-// connectAhead makes the connections; where that fails, Do will say so.
+// connectAhead makes the connections; where that fails, Do will say so. It takes the
+// inhibitor locks besides.
 func (a *Actor) connectAhead() {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	_, _ = a.manager(ctx)
 	_, _ = a.bus(ctx)
+	a.inhibit(ctx)
 }
 
 // rest closes the connections, unless an attempt runs again.
@@ -115,6 +119,7 @@ func (a *Actor) Close() error {
 }
 
 func (a *Actor) disconnect() (err error) {
+	a.letGo()
 	if a.system != nil {
 		a.system.Close()
 	}
