@@ -12,7 +12,15 @@ import (
 // MODEWATCH_LAB=require in the environment it fails the test instead.
 func Need(tb testing.TB) {
 	tb.Helper()
-	err := able()
+	Require(tb, able())
+}
+
+// Require is Need for another lab, which cannot run because of err; nil if it can.
+func Require(tb testing.TB, err error) {
+	tb.Helper()
+	if os.Getenv("MODEWATCH_LAB") == "off" {
+		err = errors.New("the lab is switched off by MODEWATCH_LAB=off")
+	}
 	switch {
 	case err == nil:
 	case os.Getenv("MODEWATCH_LAB") == "require":
@@ -24,9 +32,6 @@ func Need(tb testing.TB) {
 
 // able says what this host lacks to run a machine, or nil.
 func able() error {
-	if os.Getenv("MODEWATCH_LAB") == "off" {
-		return errors.New("the lab is switched off by MODEWATCH_LAB=off")
-	}
 	if os.Geteuid() != 0 {
 		return errors.New("the lab needs root")
 	}

@@ -34,20 +34,10 @@ var recipe string
 // MODEWATCH_LAB=require in the environment it fails the test instead.
 func Need(tb testing.TB) {
 	tb.Helper()
-	err := able()
-	switch {
-	case err == nil:
-	case os.Getenv("MODEWATCH_LAB") == "require":
-		tb.Fatalf("cannot run the virtual machine: %v", err)
-	default:
-		tb.Skipf("SKIP-REASON: %v", err)
-	}
+	lab.Require(tb, able())
 }
 
 func able() error {
-	if os.Getenv("MODEWATCH_LAB") == "off" {
-		return errors.New("the lab is switched off by MODEWATCH_LAB=off")
-	}
 	for _, tool := range []string{"qemu-system-x86_64", "apt-get", "dpkg-deb", "modprobe", "depmod"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("the virtual machine needs %s", tool)
