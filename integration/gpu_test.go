@@ -276,8 +276,8 @@ func TestAWorkerThatOutlivesItsUnit(t *testing.T) {
 	d.must(err)
 	d.drives(driver, oneGPU, on(0, "compute", worker, 100))
 	a := d.fails(fsm.Desktop, fsm.Recovered, 44)
-	want := fmt.Sprintf("worker (PID %d, uid", worker)
-	if r := d.result(a, fsm.Stop); r.Result != "timeout" || !strings.Contains(r.Cause, want) || !strings.Contains(r.Cause, "though vllm@compute.service is inactive") {
+	want := fmt.Sprintf("vllm@compute.service to be empty, there is worker (PID %d, uid", worker)
+	if r := d.result(a, fsm.Stop); r.Result != "timeout" || !strings.Contains(r.Cause, want) {
 		t.Errorf("%s is told as %s: %q", r.Op, r.Result, r.Cause)
 	}
 	d.sees(fsm.Compute)
