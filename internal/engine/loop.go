@@ -154,7 +154,7 @@ func (l *loop) takeOver(w fsm.Wish) {
 func (l *loop) accept(w fsm.Wish) {
 	l.snap.Wish = &w
 	clear(l.told)
-	l.triggers.felt = ""
+	l.triggers.felt, l.triggers.spent = "", false
 	l.publish()
 }
 
@@ -219,6 +219,7 @@ func (l *loop) ended(m ended) {
 	l.look(m.after)
 	l.booting = false
 	l.end(a, m.settled)
+	l.tried(a)
 	l.reverts(a)
 	if l.follow(m) {
 		return

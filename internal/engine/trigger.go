@@ -16,6 +16,7 @@ type triggers struct {
 	timer   *time.Timer
 	asking  bool      // a wish of an idle host is being weighed
 	not     time.Time // before this it is not weighed again
+	spent   bool      // an idle host has tried and failed, and nobody was there since
 	felt    string    // the urge that was followed or refused last, since the last wish
 	revert  *fsm.Wish // what was wished before the wish of an idle host
 	wishing string    // the id of that
@@ -59,9 +60,9 @@ func (l *loop) watches() fsm.Subject {
 }
 
 // heeds tells whether a hint is worth a look at rest: that somebody works at a
-// desk is no news.
+// desk is no news, unless an idle host waits for it.
 func (l *loop) heeds(about fsm.Subject) bool {
-	return about != fsm.AboutIdle || l.machine.State() == fsm.AtCompute
+	return about != fsm.AboutIdle || l.machine.State() == fsm.AtCompute || l.triggers.spent
 }
 
 // feel looks at what the background triggers want, now that the host rests.
@@ -73,7 +74,8 @@ func (l *loop) feel(o fsm.Observation, f fsm.Facts) {
 	l.triggers.in(later)
 	switch {
 	case urge == nil:
-		l.triggers.felt = ""
+		l.triggers.felt, l.triggers.spent = "", false
+	case urge.Reason == fsm.ByIdle && l.triggers.spent:
 	case urge.Reason == fsm.ByIdle && l.opt.Policy.Gate.Background:
 		if wait := time.Until(l.triggers.not); wait > 0 {
 			l.triggers.in(wait)
@@ -136,6 +138,19 @@ func (l *loop) urged(u fsm.Urge) {
 		}
 	}
 	l.wished(w)
+}
+
+// tried takes the end of an idle host's attempt. One that was refused or called off
+// is not made again at once, and one that failed not before somebody has been there:
+// it may have cost a session, and would fail again.
+func (l *loop) tried(a fsm.Attempt) {
+	switch {
+	case a.Wish.Reason != fsm.ByIdle || a.Success:
+	case a.Outcome == fsm.Blocked || a.Outcome == fsm.Cancelled:
+		l.triggers.not = time.Now().Add(max(again, l.opt.Policy.Idle.After))
+	default:
+		l.triggers.spent = true
+	}
 }
 
 // reverts lets what was wished before stand again, where the wish of an idle host

@@ -173,6 +173,33 @@ func TestRefusedAfterTheCountdown(t *testing.T) {
 	}
 }
 
+// What an idle host tried in vain it does not try again while nobody is there.
+func TestAnIdleHostThatFailsStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := idle(t, fsm.Desktop, nil)
+		x.host.Break(sim.Fault{Op: fsm.Op{Verb: fsm.Start, Arg: "vllm@compute.service"}, Kind: sim.Fails, Left: -1})
+		x.one(idleAfter+time.Minute, fsm.ByIdle, fsm.Compute, fsm.Recovered)
+		x.nothing(24 * time.Hour)
+		x.host.Touch()
+		x.after(0)
+		if made := x.after(idleAfter + time.Minute); len(made) != 1 {
+			t.Errorf("after somebody was there: %d attempts\n%s", len(made), x.tape.text())
+		}
+	})
+}
+
+// Who calls it off without a key has peace for as long as it takes to count as idle.
+func TestAnIdleHostThatIsCancelledWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := idle(t, fsm.Desktop, nil)
+		time.Sleep(idleAfter + time.Second)
+		x.eng.Cancel(fsm.NoCaller)
+		x.one(0, fsm.ByIdle, fsm.Compute, fsm.Cancelled)
+		x.nothing(idleAfter - time.Second)
+		x.one(time.Minute, fsm.ByIdle, fsm.Compute, fsm.Reached)
+	})
+}
+
 func TestTheGateHoldsAnIdleHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := idle(t, fsm.Desktop, func(p *fsm.Policy) { p.Gate.Background, p.Idle.Watch = false, true })
