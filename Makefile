@@ -49,7 +49,7 @@ lab: deps stage
 
 # What needs a kernel with devices, in an emulated machine.
 test-vm: deps
-	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/vm.json -- -count=1 -timeout 20m ./integration/vm/...
+	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/vm.json -- -p 1 -count=1 -timeout 20m ./integration/vm/...
 	@grep -oh 'figure: [^"\\]*' out/vm.json || true
 
 stage: build

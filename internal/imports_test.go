@@ -29,7 +29,7 @@ var may = map[string][]string{
 	"integration":       {"fsm", "integration"},
 	"integration/lab":   {"integration/lab"},
 	"integration/cmd":   {"integration/lab"},
-	"integration/vm":    {"integration/lab"},
+	"integration/vm":    {"integration/lab", "integration/vm"},
 	"integration/bench": {"fsm", "integration", "internal/config"},
 }
 
