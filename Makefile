@@ -48,7 +48,7 @@ lab: deps stage
 	@grep -oh 'figure: [^"\\]*' out/lab.json || true
 
 # What needs a kernel with devices, in an emulated machine.
-test-vm: deps
+test-vm: deps stage
 	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/vm.json -- -p 1 -count=1 -timeout 20m ./integration/vm/...
 	@grep -oh 'figure: [^"\\]*' out/vm.json || true
 
