@@ -113,7 +113,7 @@ func (a *Actor) hear(conn *dbus.Conn) {
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
 	for s := range signals {
-		if s.Name == systemdManager.face+".JobRemoved" {
+		if s.Name == jobRemoved {
 			a.ended()
 		}
 	}
@@ -176,6 +176,9 @@ var (
 	systemdManager = object{systemd, "/org/freedesktop/systemd1", systemd + ".Manager"}
 	logindManager  = object{logind, "/org/freedesktop/login1", logind + ".Manager"}
 )
+
+// jobRemoved tells the end of a job.
+const jobRemoved = systemd + ".Manager.JobRemoved"
 
 // unitObject is one interface, Unit or that of a type, of a unit of the system.
 func unitObject(name, face string) object {

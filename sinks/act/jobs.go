@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -23,6 +24,10 @@ const (
 	stopping  action = "stop"
 	isolating action = "isolate"
 )
+
+// stopsWithin is how long an isolate waits for the stops that it began: most end in
+// that time, and a look before takes it from the manager, which has to see to them.
+const stopsWithin = 100 * time.Millisecond
 
 // job is a job that a manager has taken on.
 type job struct {
@@ -107,7 +112,7 @@ func (a *Actor) systemJob(ctx context.Context, do action, unit, mode string) err
 }
 
 // isolate starts a target and stops what it does not want. It refuses a target
-// that is active, or whose state cannot be read. The stops may go on when it
+// that is active, or whose state cannot be read. Stops that take long go on when it
 // returns, but the manager is through with what it had to begin (D10).
 func (a *Actor) isolate(ctx context.Context, target string) error {
 	state, err := a.property(ctx, target, "ActiveState")
@@ -121,6 +126,8 @@ func (a *Actor) isolate(ctx context.Context, target string) error {
 	if err != nil {
 		return fmt.Errorf("cannot isolate %s: %w", target, err)
 	}
+	removed, unwatch := m.removals()
+	defer unwatch()
 	j, err := m.begin(ctx, isolating, target, isolateMode)
 	if err != nil {
 		// The manager says of a missing target only that it may not be isolated.
@@ -132,8 +139,49 @@ func (a *Actor) isolate(ctx context.Context, target string) error {
 	if err := m.await(ctx, j); err != nil {
 		return err
 	}
-	_, _ = m.ListJobsContext(ctx) // its answer comes after that; what it says is for the look that follows
+	m.seeStops(ctx, removed)
 	return nil
+}
+
+// seeStops waits for the stops that are under way, but stopsWithin at most. Whether
+// all came to their end is for the look that follows.
+func (m *manager) seeStops(ctx context.Context, removed <-chan *dbus.Signal) {
+	jobs, err := m.ListJobsContext(ctx) // the answer comes after what the manager had to begin
+	if err != nil {
+		return
+	}
+	open := map[dbus.ObjectPath]bool{}
+	for _, j := range jobs {
+		if j.JobType == "stop" {
+			open[j.JobPath] = true
+		}
+	}
+	enough := time.NewTimer(stopsWithin)
+	defer enough.Stop()
+	for len(open) > 0 {
+		select {
+		case s, ok := <-removed:
+			if !ok {
+				return // the connection was lost
+			}
+			if len(s.Body) > 1 && s.Name == jobRemoved {
+				path, _ := s.Body[1].(dbus.ObjectPath)
+				delete(open, path)
+			}
+		case <-enough.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// removals brings every signal of the connection, that of a job's end among them,
+// until the returned function is called.
+func (m *manager) removals() (<-chan *dbus.Signal, func()) {
+	signals := make(chan *dbus.Signal, 64)
+	m.raw.Signal(signals)
+	return signals, func() { m.raw.RemoveSignal(signals) }
 }
 
 // property reads a property of a unit that is a string.
