@@ -29,6 +29,8 @@ type Snapshot struct {
 	Attempt     *Running    `json:"attempt,omitempty"`
 	Last        *Attempt    `json:"last,omitempty"`
 	Notes       []Note      `json:"notes,omitempty"`
+	// Waits says what a background trigger waits for before it acts (D5, D13).
+	Waits string `json:"waits,omitempty"`
 }
 
 // Running is the attempt under way.

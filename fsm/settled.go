@@ -65,7 +65,7 @@ func Settled(op Op, plan Plan, f Facts, p Policy) Progress {
 	case StopDesktop, StopAudio, StartAudio:
 		return userSettled(op, f)
 	case Countdown:
-		return undisturbed(f, p)
+		return Undisturbed(f, 0)
 	case SetBudgets:
 		return budgeted(Mode(op.Arg), f, p)
 	}

@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,6 +19,7 @@ type IdlePolicy struct {
 	MaxGPU    int           // percent that a GPU may be busy with
 	Return    bool          // input in compute wishes for desktop
 	Heal      bool          // what is lacking in a mode is started again
+	Retry     bool          // a wish that was refused is tried again
 }
 
 // TerminalGrain is how late a terminal tells that it was typed on: its kernel file
@@ -37,35 +40,44 @@ type Urge struct {
 	Reason Reason
 	Mode   Mode
 	Cause  string // what is seen
-	// Key tells one occasion from another: an urge that was followed or refused is
+	// Key tells one occasion from another: an urge that was followed or told is
 	// not felt again by the same one.
 	Key string
 }
+
+// Weighed tells whether the guards are asked before the urge becomes a wish: one
+// that may be refused for hours, and would be felt all the time.
+func (u Urge) Weighed() bool { return u.Reason == ByIdle || u.Reason == ByRetry }
 
 // fingersOff is how long after its start a mode is left to those who wished for it
 // by a key: its release is input, too.
 const fingersOff = 2 * time.Second
 
 // Feel is the one place where the background triggers are decided on: what a host
-// that has rested in o for so long wants, if anything, and when to look again; 0
-// stands for no need to. Whether it may is for the gate to say.
-func Feel(o Observation, rested time.Duration, f Facts, p Policy) (urge *Urge, again time.Duration) {
+// that has rested in o for so long wants, the most urgent first, and when to look
+// again; 0 stands for no need to. refused is the wish that stands and was refused, if
+// there is one. Whether it may is for the gate to say.
+func Feel(o Observation, rested time.Duration, refused *Wish, f Facts, p Policy) (urges []Urge, again time.Duration) {
 	if u := lacking(o, f, p); u != nil {
-		return u, 0
+		urges = append(urges, *u)
+	}
+	if p.Idle.Retry && refused != nil && refused.Mode != o.Mode {
+		urges = append(urges, Urge{ByRetry, refused.Mode, fmt.Sprintf("%s is wished and was refused", refused.Mode), refused.ID})
 	}
 	if !f.Idle.OK {
-		return nil, 0
+		return urges, 0
 	}
 	idle := f.Idle.Value
 	switch {
 	case o.Mode == Compute && p.Idle.Return && idle.Device != "" && idle.Quiet < rested-fingersOff:
-		return &Urge{ByReturn, Desktop, "input on " + idle.Device, idle.Device}, 0
+		urges = append(urges, Urge{ByReturn, Desktop, "input on " + idle.Device, idle.Device})
 	case o.Mode != Desktop && (o.Mode != StudioLocal || !p.Idle.Studio), p.Idle.After == 0:
-		return nil, 0
 	case idle.Quiet < p.Idle.After:
-		return nil, p.Idle.After - idle.Quiet
+		again = p.Idle.After - idle.Quiet
+	default:
+		urges = append(urges, Urge{Reason: ByIdle, Mode: Compute, Cause: "no input for " + idle.For()})
 	}
-	return &Urge{Reason: ByIdle, Mode: Compute, Cause: "no input for " + idle.For()}, 0
+	return urges, again
 }
 
 // lacking is the urge to start again what a mode should have and has not, as
@@ -86,9 +98,11 @@ func lacking(o Observation, f Facts, p Policy) *Urge {
 }
 
 // Announced returns the plan with the countdown before it, for a wish that nobody
-// made: whoever is there after all calls it off by any input (D13).
+// makes now: whoever is there after all calls it off by any input (D13). A wish that
+// is tried again is announced where it ends a session (D5).
 func Announced(plan Plan, w Wish, p Policy) Plan {
-	if w.Reason != ByIdle || plan.Empty() || p.Idle.Countdown == 0 {
+	retry := w.Reason == ByRetry && slices.ContainsFunc(plan.Steps, func(s Step) bool { return s.Verb == EndSession || s.Verb == StopDesktop })
+	if w.Reason != ByIdle && !retry || plan.Empty() || p.Idle.Countdown == 0 {
 		return plan
 	}
 	first := Step{Op: Op{Countdown, p.Idle.Countdown.String()}, Deadline: p.Idle.Countdown + countdownSlack, Lasts: p.Idle.Countdown}
@@ -99,13 +113,15 @@ func Announced(plan Plan, w Wish, p Policy) Plan {
 // countdownSlack is what the announcement of a countdown may take of its own.
 const countdownSlack = 10 * time.Second
 
-// undisturbed tells of a countdown whether it goes on: nobody has touched the
-// machine since it was found idle.
-func undisturbed(f Facts, p Policy) Progress {
+// Undisturbed tells of a countdown that began so long ago whether it goes on: nobody
+// has touched the machine since.
+func Undisturbed(f Facts, since time.Duration) Progress {
 	switch idle := f.Idle; {
 	case !idle.OK:
 		return never("cannot tell whether somebody is there: %s", idle.Why())
-	case idle.Value.Quiet < p.Idle.After:
+	case idle.Value.Quiet < since && idle.Value.Device == "":
+		return never("watching for %s only, since %s", idle.Value.For(), idle.Value.Why)
+	case idle.Value.Quiet < since:
 		return never("input on %s", idle.Value.Device)
 	}
 	return done()

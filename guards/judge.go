@@ -21,6 +21,16 @@ func Ahead(to fsm.Mode) (about fsm.Subject) {
 	return about
 }
 
+// About is what those guards look at that gave the verdicts.
+func About(list []fsm.Verdict) (about fsm.Subject) {
+	for _, g := range All {
+		if slices.ContainsFunc(list, func(v fsm.Verdict) bool { return v.Guard == g.Name }) {
+			about |= g.About
+		}
+	}
+	return about
+}
+
 // QueryBefore is Query for the guards that are judged right before a step: a
 // stop set is asked for only while its isolate is still to come.
 func QueryBefore(set []Guard, plan fsm.Plan, step fsm.Step) fsm.Query {

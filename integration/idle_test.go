@@ -144,3 +144,56 @@ func TestWhatAModeLacksIsStartedAgain(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// A wish that was refused is tried again by itself, as soon as what refused it is over;
+// what costs something is listened to only while it waits.
+func TestARefusedWishIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		code  int
+		begin func(*desk) string
+		over  func(*desk)
+		waits string
+	}{
+		"audio": {10, audible("pacat --playback --raw /dev/zero", ""), gone("pacat"), "check_audio_idle (10): audio is in use by pacat"},
+		"a job": {13, inSession("rsync"), gone("rsync"), "check_user_jobs_safe (13): "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, setup{})
+			d.rests(fsm.AtDesktop)
+			d.configure("\n[triggers]\nbackground = true\nidle.after = \"0s\"\nidle.countdown = \"1s\"\n")
+			c.begin(d)
+			d.want(c.code, "request", "compute")
+			d.eventually("it to wait", func() bool {
+				return strings.Contains(d.snapshot().Waits, "compute once nothing refuses it; now "+c.waits)
+			})
+			if got := d.mode("status").Stdout; !strings.Contains(got, "waits for") || !strings.Contains(got, "modewatch cancel") {
+				t.Errorf("status says nothing of it\n%s", got)
+			}
+			listens := func() bool { return d.mustCount("pw-dump") > 0 }
+			if name == "audio" {
+				d.eventually("the graph to be followed", listens)
+			}
+			over := time.Now()
+			c.over(d)
+			d.rests(fsm.AtCompute)
+			a := d.last()
+			if a.Wish.Reason != fsm.ByRetry || a.Outcome != fsm.Reached || a.Steps[0].Op.Verb != fsm.Countdown {
+				t.Fatalf("%+v\n%s", a, d.story())
+			}
+			if took := a.Begun.Sub(over); took > 20*time.Second {
+				t.Errorf("it began %v after the cause was over: by the clock, not because it was told", took)
+			} else {
+				t.Logf("figure: %s over to the begin of the next try: %v", name, took.Round(time.Millisecond))
+			}
+			d.eventually("nothing to be listened to", func() bool { return !listens() })
+		})
+	}
+}
+
+// mustCount counts the processes of a name.
+func (d *desk) mustCount(name string) int {
+	d.t.Helper()
+	return len(strings.Fields(d.Must(d.t, "sh", "-c", "pgrep -x "+name+" || true")))
+}

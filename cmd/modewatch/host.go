@@ -35,6 +35,8 @@ type host struct {
 	cards func([]fsm.Card)
 	// leavers hints at the end of those that an attempt waits for.
 	leavers leavers
+	// listening is to what is told only while somebody waits for it.
+	listening listening
 }
 
 // ears is what the sources tell by themselves.
@@ -77,8 +79,9 @@ func newHost(cfg config.Config, e ears) *host {
 		Idle:      h.idle(p),
 		Site:      siteguards.New(cfg.GuardsDir, cfg.GuardTimeout).Run,
 	}
+	var sound *audio.Source
 	if p.Audio.Program != "" {
-		sound := audio.New(func() fsm.Policy { return p })
+		sound = audio.New(func() fsm.Policy { return p })
 		h.Graphs = func(ctx context.Context) (g fsm.AudioGraphs, err error) {
 			if g.Servers, err = proc.Servers(ctx); err == nil {
 				g.Users, err = sound.Users(ctx, g.Servers)
@@ -86,6 +89,7 @@ func newHost(cfg config.Config, e ears) *host {
 			return g, err
 		}
 	}
+	h.listening = listening{ways: waysOf(p, proc, sound, e.hint), log: e.log}
 	return h
 }
 
@@ -156,6 +160,7 @@ func (h *host) Attend(busy bool) {
 }
 
 func (h *host) close() {
+	h.listening.close()
 	h.leavers.attend(false)
 	h.bus.Close()
 	_ = h.actor.Close() // nothing of it is under way any more

@@ -152,7 +152,7 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 	c.fresh = before.Boot != boot || before.State == fsm.Boot
 	c.options = engine.Options{Policy: cfg.Policy, Host: c.host, Recorder: c.rec, Boot: boot, PID: os.Getpid(),
 		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load, CPU: cpuTime,
-		BootWish: c.keepBootWish, Keep: c.keep}
+		BootWish: c.keepBootWish, Keep: c.keep, Listen: c.host.listening.to}
 	return c, nil
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // runCancel has the attempt under way walked back, and tells how it ended. It
-// exits with 0 once nothing is under way, unless the host was left out of order.
+// exits with 0 once nothing is under way nor waited for, unless the host was left out of order.
 func runCancel(e env, _ []string) (int, error) {
 	cfg, err := e.load()
 	if err != nil {
@@ -17,7 +17,14 @@ func runCancel(e env, _ []string) (int, error) {
 	}
 	f := filesOf(cfg)
 	v, live := f.live()
-	if !live || v.Snapshot.Attempt == nil {
+	switch {
+	case live && v.Snapshot.Attempt == nil && v.Snapshot.Waits != "":
+		if err := f.store().Ask(cancel()); err != nil {
+			return 0, askFault(err)
+		}
+		e.say("Nothing is under way. No longer waited for: " + v.Snapshot.Waits)
+		return 0, nil
+	case !live || v.Snapshot.Attempt == nil:
 		e.say("Nothing is under way.")
 		return 0, nil
 	}
@@ -31,11 +38,15 @@ func runCancel(e env, _ []string) (int, error) {
 	w := e.follower(f)
 	w.ours = func(a fsm.Attempt) bool { return a.ID == running.ID }
 	w.known = func(s fsm.Snapshot) bool { return s.Attempt != nil && s.Attempt.ID == running.ID }
-	if err := f.store().Ask(desired.Command{Verb: desired.VerbCancel, ID: desired.NewID(), By: self()}); err != nil {
+	if err := f.store().Ask(cancel()); err != nil {
 		return 0, askFault(err)
 	}
 	a, err := e.follow(w)
 	return e.cancelled(a, err)
+}
+
+func cancel() desired.Command {
+	return desired.Command{Verb: desired.VerbCancel, ID: desired.NewID(), By: self()}
 }
 
 // stopOnce stops the unit that makes a single attempt, and tells how it ended.

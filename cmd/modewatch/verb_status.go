@@ -27,6 +27,7 @@ type overview struct {
 	Reconcile  bool            `json:"reconcile_needed"`
 	Attempt    *fsm.Running    `json:"attempt,omitempty"`
 	Last       *fsm.Attempt    `json:"last,omitempty"`
+	Waits      string          `json:"waits,omitempty"` // what happens by itself, once what may
 	Blocking   []fsm.Verdict   `json:"blocking"`
 	Holds      []fsm.Hold      `json:"holds"`
 	Notes      []fsm.Note      `json:"notes,omitempty"`
@@ -71,7 +72,7 @@ func overviewOf(v view, now time.Time) overview {
 	s := v.Snapshot
 	o := overview{Schema: fsm.Schema, At: now, State: v.state(), Current: v.current(), Mode: s.Observation.Mode,
 		Evidence: s.Observation.Evidence, Degraded: s.Observation.Degraded, Desired: v.Desired, Wish: s.Wish,
-		Attempt: s.Attempt, Last: s.Last, Notes: s.Notes, Blocking: []fsm.Verdict{},
+		Attempt: s.Attempt, Last: s.Last, Waits: s.Waits, Notes: s.Notes, Blocking: []fsm.Verdict{},
 		Controller: controller{Alive: v.Live, Daemon: v.Live && !v.Once}}
 	o.Holds = []fsm.Hold{}
 	o.Degraded, o.Evidence = list(o.Degraded), list(o.Evidence)
@@ -156,8 +157,14 @@ func (p *page) wish(o overview, now time.Time) {
 		p.row("", p.good("met"))
 	case o.Attempt != nil:
 		p.row("", "being followed")
+	case o.Waits != "":
+		p.row("", p.warn("not met yet"))
 	default:
 		p.row("", p.warn("not met")+": `modewatch reconcile` tries again")
+	}
+	if o.Waits != "" {
+		p.row("waits for", o.Waits)
+		p.row("", "`modewatch cancel` gives it up")
 	}
 }
 

@@ -140,7 +140,7 @@ overall = "1h"
 	if c.LogLevel != "debug" || c.Normalise || p.Gate != (fsm.Gate{Background: true}) || p.Overall != time.Hour {
 		t.Errorf("got %+v", c)
 	}
-	if want := (fsm.IdlePolicy{Watch: true, Deny: []string{"keyd *"}, After: 20 * time.Minute, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert, MaxGPU: 20, Heal: true}); !reflect.DeepEqual(p.Idle, want) {
+	if want := (fsm.IdlePolicy{Watch: true, Deny: []string{"keyd *"}, After: 20 * time.Minute, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert, MaxGPU: 20, Heal: true, Retry: true}); !reflect.DeepEqual(p.Idle, want) {
 		t.Errorf("idle %+v", p.Idle)
 	}
 	if p.Load.CPUSome != 55 || p.Memory != (fsm.MemoryPolicy{Model: 40 << 30, Floor: 1 << 30}) {

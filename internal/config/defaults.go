@@ -13,7 +13,7 @@ func defaults() raw {
 	return raw{
 		LogLevel: "info",
 		Boot:     rawBoot{Normalise: true},
-		Triggers: rawTriggers{Background: false, DesiredFile: true, Return: false, Drift: true, Idle: rawIdle{
+		Triggers: rawTriggers{Background: false, DesiredFile: true, Return: false, Drift: true, Retry: true, Idle: rawIdle{
 			Watch: false, Deny: []string{}, After: 20 * time.Minute, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert, MaxGPU: 20, Studio: false}},
 		Transitions: defaultTransitions(),
 		Units:       defaultUnits(),

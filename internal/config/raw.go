@@ -29,6 +29,7 @@ type rawTriggers struct {
 	DesiredFile bool    `toml:"desired_file"`
 	Return      bool    `toml:"return"`
 	Drift       bool    `toml:"drift"`
+	Retry       bool    `toml:"retry"`
 	Idle        rawIdle `toml:"idle"`
 }
 

@@ -135,5 +135,5 @@ func budgets(b rawBudgets) []fsm.Budget {
 func idle(t rawTriggers) fsm.IdlePolicy {
 	i := t.Idle
 	return fsm.IdlePolicy{Watch: i.Watch, Deny: i.Deny, After: i.After, Countdown: i.Countdown, OnBlock: i.OnBlock, MaxGPU: i.MaxGPU, Studio: i.Studio,
-		Return: t.Return, Heal: t.Drift}
+		Return: t.Return, Heal: t.Drift, Retry: t.Retry}
 }

@@ -61,12 +61,16 @@ type Options struct {
 	BootWish func(fsm.Wish) // told the wish of the first start, to store it
 	// Keep stores a wish of a background trigger; in place of the one of that id,
 	// if it is not empty and that still stands.
-	Keep  func(w fsm.Wish, instead string)
-	Ready func()            // told once, before any attempt
-	Alive func()            // the watchdog's ping, from the loop
-	Beat  <-chan struct{}   // when it is due; nil: never
-	Ended func(fsm.Attempt) // told after an attempt was recorded
-	Going func() bool       // tells whether the host is going down
+	Keep func(w fsm.Wish, instead string)
+	// Listen has changes of what is only watched on demand hinted at, instead of
+	// what it was asked for before; 0 asks for none. It must not block. nil: nobody
+	// tells.
+	Listen func(about fsm.Subject)
+	Ready  func()            // told once, before any attempt
+	Alive  func()            // the watchdog's ping, from the loop
+	Beat   <-chan struct{}   // when it is due; nil: never
+	Ended  func(fsm.Attempt) // told after an attempt was recorded
+	Going  func() bool       // tells whether the host is going down
 
 	// CPU is the CPU time that the process has used; nil: not measured.
 	CPU func() time.Duration

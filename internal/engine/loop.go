@@ -35,6 +35,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		intent: e.opt.Intent, relook: newBackoff(), told: map[string]string{}}
 	l.snap.Wish, l.snap.Last = e.opt.Wish, e.opt.Last
 	l.snap.Since = time.Now()
+	l.triggers.afresh()
 	defer close(e.stopped)
 	l.publish()
 	if e.opt.Ready != nil {
@@ -111,8 +112,11 @@ func (l *loop) handle(m any) {
 // queues (D5, D9).
 func (l *loop) wished(w fsm.Wish) {
 	if ok, why := l.opt.Policy.Gate.Admit(w.Reason); !ok {
-		l.once("gate "+string(w.Reason)+string(w.Mode), fsm.NoteGate,
-			fmt.Sprintf("would have started a transition to %s (%s), but %s", w.Mode, w.Reason, why), &w)
+		text := fmt.Sprintf("would have started a transition to %s (%s), but %s", w.Mode, w.Reason, why)
+		if w.Reason == fsm.ByRetry {
+			text = fmt.Sprintf("would try %s again once nothing refuses it, but %s", w.Mode, why)
+		}
+		l.once("gate "+string(w.Reason)+string(w.Mode), fsm.NoteGate, text, &w)
 		return
 	}
 	why := l.closing()
@@ -154,7 +158,8 @@ func (l *loop) takeOver(w fsm.Wish) {
 func (l *loop) accept(w fsm.Wish) {
 	l.snap.Wish = &w
 	clear(l.told)
-	l.triggers.felt, l.triggers.spent = "", false
+	l.triggers.afresh()
+	l.waitFor(nil, "")
 	l.publish()
 }
 
@@ -176,6 +181,10 @@ func (l *loop) drop(out fsm.Outcome, cause string) {
 }
 
 func (l *loop) cancelled(by fsm.Caller) {
+	if l.running == nil {
+		l.triggers.refused, l.triggers.not = nil, time.Now().Add(max(again, l.opt.Policy.Idle.After))
+		l.waitFor(nil, "")
+	}
 	l.drop(fsm.Cancelled, "cancelled"+by.By()+" before it could begin")
 	if l.running != nil {
 		l.running.cancelled(by)

@@ -17,7 +17,9 @@ func (l *loop) hinted() {
 	if l.looking || l.ctx.Err() != nil {
 		return // the look under way ends with another, if hints came meanwhile
 	}
-	if about := fsm.Subject(l.dirty.Swap(0)); !l.heeds(about) {
+	heard := fsm.Subject(l.dirty.Swap(0))
+	l.triggers.heard(heard)
+	if !l.heeds(heard) {
 		return
 	}
 	l.looking = true

@@ -226,7 +226,7 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 	}
 	for {
 		looked := a.looking()
-		p := a.progress(s.Op, func(q fsm.Query) fsm.Facts { return a.opt.Host.Observe(ctx, q) })
+		p := a.progress(s.Op, time.Since(began), func(q fsm.Query) fsm.Facts { return a.opt.Host.Observe(ctx, q) })
 		if left := s.Lasts - time.Since(began); p.Done && left > 0 {
 			p = fsm.Progress{Awaiting: "nobody to be there"}
 			wait = min(left, lookMost)
@@ -255,10 +255,13 @@ func (a *attempt) await(ctx context.Context, s fsm.Step, undo bool) error {
 	}
 }
 
-// progress looks at what op brings about, and at what else has to be known once
-// that seems to be done.
-func (a *attempt) progress(op fsm.Op, look func(fsm.Query) fsm.Facts) fsm.Progress {
+// progress looks at what op, awaited for so long, brings about, and at what else has
+// to be known once that seems to be done.
+func (a *attempt) progress(op fsm.Op, since time.Duration, look func(fsm.Query) fsm.Facts) fsm.Progress {
 	f := look(fsm.Needs(op, a.plan, a.opt.Policy))
+	if op.Verb == fsm.Countdown {
+		return fsm.Undisturbed(f, since)
+	}
 	p := fsm.Settled(op, a.plan, f, a.opt.Policy)
 	if p.Ask != 0 {
 		f = f.Merge(look(fsm.Query{About: p.Ask}), p.Ask)

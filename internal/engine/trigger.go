@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,28 +10,39 @@ import (
 	"github.com/modewatch/modewatch/guards"
 )
 
-// triggers is what the loop knows of the background triggers (D13, section 16).
+// triggers is what the loop knows of the background triggers (D5, D13, section 16).
 // They are felt at rest only, and looked at when they can have changed: by a hint,
 // or by the clock once nobody has touched the machine for long enough.
 type triggers struct {
 	timer   *time.Timer
-	asking  bool      // a wish of an idle host is being weighed
-	not     time.Time // before this it is not weighed again
-	spent   bool      // an idle host has tried and failed, and nobody was there since
-	felt    string    // the urge that was followed or refused last, since the last wish
-	revert  *fsm.Wish // what was wished before the wish of an idle host
-	wishing string    // the id of that
+	asking  bool            // the guards are asked about an urge
+	changed bool            // what they may be asked about changed meanwhile
+	not     time.Time       // before this they are not asked again
+	pause   time.Duration   // before they are asked again because something changed
+	hears   fsm.Subject     // what they refused by, which is listened to
+	felt    map[string]bool // urges that were followed or told, and are still felt
+	refused *fsm.Wish       // a person's wish that guards refused, while nobody wished since
+	revert  *fsm.Wish       // what was wished before the wish of an idle host
+	wishing string          // the id of that
 }
 
-// weighed is what the guards say of the wish of an idle host.
+// weighed is what the guards say of an urge, and how long it took to ask them.
 type weighed struct {
 	urge    fsm.Urge
 	preview Preview
+	took    time.Duration
 }
 
-// again is how long after a refusal the guards of an idle host are asked again:
-// what refused may be over, and not all of it tells.
+// again is how long after a refusal the guards are asked again about an urge: what
+// refused may be over, and not all of it tells.
 const again = time.Minute
+
+// What tells that it changed has the guards asked again sooner, but asking takes no
+// more of the time than this.
+const (
+	soon  = time.Second
+	share = 20
+)
 
 // C returns the channel of the next look, nil while none is due.
 func (t *triggers) C() <-chan time.Time {
@@ -60,53 +72,106 @@ func (l *loop) watches() fsm.Subject {
 }
 
 // heeds tells whether a hint is worth a look at rest: that somebody works at a
-// desk is no news, unless an idle host waits for it.
+// desk is no news, unless the machine was found idle and stays.
 func (l *loop) heeds(about fsm.Subject) bool {
-	return about != fsm.AboutIdle || l.machine.State() == fsm.AtCompute || l.triggers.spent
+	return about != fsm.AboutIdle || l.machine.State() == fsm.AtCompute || l.triggers.felt[key(fsm.Urge{Reason: fsm.ByIdle})]
 }
 
-// feel looks at what the background triggers want, now that the host rests.
+// heard takes a hint: if it may be about what refused an urge, the guards are asked
+// again.
+func (t *triggers) heard(about fsm.Subject) {
+	if about&t.hears == 0 {
+		return
+	}
+	t.changed = true
+	if next := time.Now().Add(t.pause); next.Before(t.not) {
+		t.not = next
+	}
+}
+
+// feel looks at what the background triggers want, now that the host rests, and acts
+// on the first that is not followed or told already.
 func (l *loop) feel(o fsm.Observation, f fsm.Facts) {
 	if _, resting := l.machine.State().Mode(); !resting || l.triggers.asking || l.closing() != "" {
 		return
 	}
-	urge, later := fsm.Feel(o, time.Since(l.snap.Since), f, l.opt.Policy)
+	urges, later := fsm.Feel(o, time.Since(l.snap.Since), l.triggers.refused, f, l.opt.Policy)
 	l.triggers.in(later)
-	switch {
-	case urge == nil:
-		l.triggers.felt, l.triggers.spent = "", false
-	case urge.Reason == fsm.ByIdle && l.triggers.spent:
-	case urge.Reason == fsm.ByIdle && l.opt.Policy.Gate.Background:
-		if wait := time.Until(l.triggers.not); wait > 0 {
-			l.triggers.in(wait)
+	l.triggers.forget(urges)
+	if !slices.ContainsFunc(urges, fsm.Urge.Weighed) {
+		l.waitFor(nil, "")
+	}
+	for _, u := range urges {
+		if l.triggers.felt[key(u)] {
+			continue
+		}
+		if ok, _ := l.opt.Policy.Gate.Admit(u.Reason); ok {
+			l.act(u)
 			return
 		}
-		l.weigh(*urge)
-	case l.triggers.felt != string(urge.Reason)+urge.Key:
-		l.urged(*urge)
-		l.triggers.felt = string(urge.Reason) + urge.Key
+		l.urged(u)
+		l.triggers.felt[key(u)] = true
 	}
 }
 
-// weigh asks the guards what they would say to an idle host's wish. Only one that
-// nothing is known to refuse is made: an idle host that may not go would otherwise
-// try in vain each minute of the night.
+// act follows an urge that the gate lets through.
+func (l *loop) act(u fsm.Urge) {
+	switch wait := time.Until(l.triggers.not); {
+	case !u.Weighed():
+		l.urged(u)
+		l.triggers.felt[key(u)] = true
+	case wait > 0:
+		l.triggers.in(wait)
+	default:
+		l.weigh(u)
+	}
+}
+
+func key(u fsm.Urge) string { return string(u.Reason) + u.Key }
+
+// forget drops what is no longer felt.
+func (t *triggers) forget(urges []fsm.Urge) {
+	still := map[string]bool{}
+	for _, u := range urges {
+		if t.felt[key(u)] {
+			still[key(u)] = true
+		}
+	}
+	t.felt = still
+}
+
+// weigh asks the guards what they would say to a wish that nobody makes now. Only one
+// that nothing is known to refuse is made: an idle host that may not go would
+// otherwise try in vain each minute of the night.
 func (l *loop) weigh(u fsm.Urge) {
-	l.triggers.asking = true
-	w := fsm.Wish{Mode: u.Mode, Reason: u.Reason, By: fsm.NoCaller, At: time.Now()}
-	go func() { l.send(weighed{u, Look(l.ctx, l.opt.Host, l.opt.Policy, w)}) }()
+	l.triggers.asking, l.triggers.changed = true, false
+	w := l.wish(u)
+	go func() {
+		began := time.Now()
+		p := Look(l.ctx, l.opt.Host, l.opt.Policy, w)
+		l.send(weighed{u, p, time.Since(began)})
+	}()
 }
 
 func (l *loop) weighed(m weighed) {
-	l.triggers.asking = false
+	t := &l.triggers
+	t.asking = false
 	if _, resting := l.machine.State().Mode(); !resting || l.running != nil || l.closing() != "" {
 		return
 	}
 	if bad := guards.Blocking(m.preview.Verdicts); len(bad) > 0 {
 		l.tellRefused(m.urge, bad)
+		l.waitFor(bad, fmt.Sprintf("%s once nothing refuses it; now %s", m.urge.Mode, reasons(bad)))
 		wait := min(again, l.opt.Policy.Idle.After)
-		l.triggers.not = time.Now().Add(wait)
-		l.triggers.in(wait)
+		if wait == 0 {
+			wait = again
+		}
+		t.pause = max(soon, share*m.took)
+		if t.changed {
+			wait = min(wait, t.pause)
+		}
+		t.not = time.Now().Add(wait)
+		t.in(wait)
 		return
 	}
 	if !m.preview.Plan.Empty() {
@@ -114,44 +179,82 @@ func (l *loop) weighed(m weighed) {
 	}
 }
 
-// tellRefused tells why an idle host stays as it is, once for each guard that says
+// waitFor has what refused an urge listened to, and shows what is waited for; nothing
+// and "" end that.
+func (l *loop) waitFor(bad []fsm.Verdict, text string) {
+	if about := guards.About(bad); about != l.triggers.hears {
+		l.triggers.hears = about
+		if l.opt.Listen != nil {
+			l.opt.Listen(about)
+		}
+	}
+	if l.snap.Waits != text {
+		l.snap.Waits = text
+		l.publish()
+	}
+}
+
+// tellRefused tells why this host stays as it is, once for each guard that says
 // so: how busy a CPU is now is no news.
 func (l *loop) tellRefused(u fsm.Urge, bad []fsm.Verdict) {
 	var by []string
 	for _, v := range bad {
 		by = append(by, v.Guard)
 	}
-	if who := strings.Join(by, ","); l.told["idle"] != who {
-		l.told["idle"] = who
-		w := fsm.Wish{Mode: u.Mode, Reason: u.Reason, By: fsm.NoCaller, At: time.Now()}
+	if who := strings.Join(by, ","); l.told[string(u.Reason)] != who {
+		l.told[string(u.Reason)] = who
+		w := l.wish(u)
 		l.note(fsm.NoteSource, fmt.Sprintf("%s, but this host stays in %s: %s", u.Cause, l.snap.Observation.Mode, reasons(bad)), &w)
 	}
 }
 
+// wish is what an urge wishes for. One that is tried again is still that of whoever
+// made it.
+func (l *loop) wish(u fsm.Urge) fsm.Wish {
+	w := fsm.Wish{ID: l.opt.NewID(), Mode: u.Mode, Reason: u.Reason, By: fsm.NoCaller, At: time.Now()}
+	if r := l.triggers.refused; u.Reason == fsm.ByRetry && r != nil {
+		w.By = r.By
+	}
+	return w
+}
+
 // urged makes the wish of a trigger, which goes the way of every other (D4).
 func (l *loop) urged(u fsm.Urge) {
-	w := fsm.Wish{ID: l.opt.NewID(), Mode: u.Mode, Reason: u.Reason, By: fsm.NoCaller, At: time.Now()}
+	w := l.wish(u)
 	if ok, _ := l.opt.Policy.Gate.Admit(u.Reason); ok {
 		l.triggers.revert, l.triggers.wishing = l.snap.Wish, w.ID
-		if u.Mode != l.snap.Observation.Mode { // what is healed was wished before
+		switch {
+		case u.Reason == fsm.ByRetry && l.triggers.refused != nil:
+			l.keep(w, l.triggers.refused.ID)
+		case u.Mode != l.snap.Observation.Mode: // what is healed was wished before
 			l.keep(w, "")
 		}
 	}
 	l.wished(w)
 }
 
-// tried takes the end of an idle host's attempt. One that was refused or called off
-// is not made again at once, and one that failed not before somebody has been there:
-// it may have cost a session, and would fail again.
+// tried takes the end of an attempt. A person's wish that guards refused is tried again
+// when they no longer do (D5). An idle host's that was refused or called off is not
+// made again at once, and one that failed not before somebody has been there: it
+// may have cost a session, and would fail again.
 func (l *loop) tried(a fsm.Attempt) {
+	t, w := &l.triggers, l.snap.Wish
+	refused := a.Outcome == fsm.Blocked && w != nil && a.Serves(w.ID)
 	switch {
+	case refused && !w.Reason.Automatic():
+		t.refused, t.not = w, time.Time{}
+	case refused && w.Reason == fsm.ByRetry:
+		t.refused, t.not = w, time.Now().Add(again)
 	case a.Wish.Reason != fsm.ByIdle || a.Success:
 	case a.Outcome == fsm.Blocked || a.Outcome == fsm.Cancelled:
-		l.triggers.not = time.Now().Add(max(again, l.opt.Policy.Idle.After))
+		t.not = time.Now().Add(max(again, l.opt.Policy.Idle.After))
 	default:
-		l.triggers.spent = true
+		t.felt[key(fsm.Urge{Reason: fsm.ByIdle})] = true
 	}
 }
+
+// afresh forgets what led up to a new wish.
+func (t *triggers) afresh() { t.felt, t.refused = map[string]bool{}, nil }
 
 // reverts lets what was wished before stand again, where the wish of an idle host
 // was refused or called off and nobody wished since (D13).

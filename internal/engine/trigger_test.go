@@ -18,26 +18,27 @@ const idleAfter = 10 * time.Minute
 // just touched; kept are the wishes that the loop had stored.
 type idling struct {
 	*rig
-	mu   sync.Mutex
-	kept []fsm.Mode
-	seen int // attempts, by after
+	mu      sync.Mutex
+	kept    []fsm.Mode
+	instead []string // the ids of the wishes whose place those took
+	seen    int      // attempts, by after
 }
 
 func idle(t *testing.T, in fsm.Mode, change func(*fsm.Policy)) *idling {
 	t.Helper()
 	p := policy()
 	p.Gate.Background = true
-	p.Idle = fsm.IdlePolicy{After: idleAfter, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert}
+	p.Idle = fsm.IdlePolicy{After: idleAfter, Countdown: 30 * time.Second, OnBlock: fsm.OnBlockRevert, Retry: true}
 	if change != nil {
 		change(&p)
 	}
 	x := &idling{}
 	x.rig = start(t, sim.Desk(p), func(o *Options) {
 		o.Policy = p
-		o.Keep = func(w fsm.Wish, _ string) {
+		o.Keep = func(w fsm.Wish, instead string) {
 			x.mu.Lock()
 			defer x.mu.Unlock()
-			x.kept = append(x.kept, w.Mode)
+			x.kept, x.instead = append(x.kept, w.Mode), append(x.instead, instead)
 		}
 	})
 	x.state(fsm.AtDesktop)
@@ -221,6 +222,24 @@ func TestWhoLeavesTheStudio(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := idle(t, fsm.StudioLocal, func(p *fsm.Policy) { p.Idle.Studio = true })
 		x.one(idleAfter+time.Minute, fsm.ByIdle, fsm.Compute, fsm.Reached)
+	})
+}
+
+// What cannot be healed does not keep an idle host from anything else.
+func TestALackThatStaysHidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := idle(t, fsm.Compute, func(p *fsm.Policy) { p.Idle.Heal, p.Idle.Return = true, true })
+		x.host.Break(sim.Fault{Op: fsm.Op{Verb: fsm.Start, Arg: "vllm@compute.service"}, Kind: sim.Fails, Left: -1})
+		x.host.Change(func(_ *fsm.Facts, _ *fsm.Logins, units map[string]fsm.Unit) {
+			u := units["vllm@compute.service"]
+			u.Active = "failed"
+			units["vllm@compute.service"] = u
+		})
+		if made := x.after(time.Hour); len(made) != 1 || made[0].Wish.Reason != fsm.ByDrift || made[0].Success {
+			t.Fatalf("%+v", made)
+		}
+		x.host.Touch()
+		x.one(time.Minute, fsm.ByReturn, fsm.Desktop, fsm.Reached)
 	})
 }
 

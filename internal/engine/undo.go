@@ -107,7 +107,7 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 
 // holds tells whether what the step would bring about is so already.
 func (a *attempt) holds(s fsm.Step) bool {
-	return a.progress(s.Op, func(q fsm.Query) fsm.Facts { return observe(a.bound(), a.opt.Host, a.opt.Policy, q) }).Done
+	return a.progress(s.Op, 0, func(q fsm.Query) fsm.Facts { return observe(a.bound(), a.opt.Host, a.opt.Policy, q) }).Done
 }
 
 func (a *attempt) aheadUndo(forward fsm.Plan) error {

@@ -106,9 +106,9 @@ func unreadable(server fsm.AudioServer, err error) error {
 	return fmt.Errorf("cannot read the PipeWire graph of uid %d in %s: %w", server.UID, server.Dir, err)
 }
 
-// Watch hints whenever others than before use the graph of one of servers, and at a server's
-// end, until ctx ends or all of them have. It costs one pw-dump a server, and is
-// for while somebody waits for the answer. hint may be called from several
+// Watch hints once it hears of each of servers, whenever others than before use its graph,
+// and at its end, until ctx ends or all of them have. It costs one pw-dump a server,
+// and is for while somebody waits for the answer. hint may be called from several
 // goroutines.
 func (s *Source) Watch(ctx context.Context, servers []fsm.AudioServer, hint func()) {
 	p := s.Policy().Audio
@@ -116,9 +116,10 @@ func (s *Source) Watch(ctx context.Context, servers []fsm.AudioServer, hint func
 	for _, server := range servers {
 		wg.Go(func() {
 			var last []fsm.AudioUse
+			first := true
 			_ = s.follow(ctx, server, func(g *Graph) (enough bool, patience time.Duration) {
-				if now := g.users(p, server.UID); !slices.EqualFunc(now, last, same) {
-					last = now
+				if now := g.users(p, server.UID); first || !slices.EqualFunc(now, last, same) {
+					first, last = false, now
 					hint()
 				}
 				return false, 0

@@ -110,8 +110,8 @@ func TestWatch(t *testing.T) {
 	hints := 0
 	s := dumper(t, never, justUsed, louder, starts, louder, starts, "echo '["+state("idle")+"]'")
 	s.Watch(t.Context(), []fsm.AudioServer{server}, func() { hints++ })
-	if hints != 3 {
-		t.Errorf("%d hints, want 3: in use, no longer, gone", hints)
+	if hints != 4 {
+		t.Errorf("%d hints, want 4: there, in use, no longer, gone", hints)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	hints = 0

@@ -31,8 +31,8 @@ const window = 2 * time.Second
 // memory is the time constant of what the kernel calls the average of ten seconds.
 const memory = 10 * time.Second
 
-// Watch hints until ctx ends; it then returns nil. While the pressure is high it
-// hints once per window, and then, once, when the average is below the threshold.
+// Watch hints until ctx ends; it then returns nil. It hints at once if the pressure is
+// low. While it is high it hints once per window, and then, once, when the average is below the threshold.
 // An error says why the kernel does not tell; there are no hints then. While it
 // waits it keeps a thread: the runtime's poller does not watch what a trigger
 // gives, and a trigger forgets that it fired as soon as it is asked.
@@ -54,6 +54,9 @@ func (w *Watcher) follow(ctx context.Context, trigger int) error {
 	defer unix.Close(end)
 	defer finally(ctx, func() { _, _ = unix.Write(end, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })()
 	again := w.below(ctx) // it may be high already, and never rise
+	if again.IsZero() {
+		w.Hint() // or have fallen before this was armed
+	}
 	for ctx.Err() == nil {
 		fired, err := await(trigger, end, again)
 		switch {
