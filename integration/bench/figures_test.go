@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,13 +29,13 @@ const gross = 5
 // run, to out/figures-short.md.
 func TestFigures(t *testing.T) {
 	lab.Need(t)
-	work, rest := &report{}, &report{}
+	work, rest, storms := &report{}, &report{}, &report{}
 	taken := t.Run("taken", func(t *testing.T) {
 		for _, part := range []struct {
 			name string
 			take func(*testing.T, *report)
 			into *report
-		}{{"at work", atWork, work}, {"at rest", atRest, rest}} {
+		}{{"at work", atWork, work}, {"at rest", atRest, rest}, {"in storms", inStorms, storms}} {
 			t.Run(part.name, func(t *testing.T) {
 				if !*full {
 					t.Parallel() // a short run has no time for one after the other
@@ -43,7 +44,7 @@ func TestFigures(t *testing.T) {
 			})
 		}
 	})
-	all := report{machine: work.machine, figures: append(work.figures, rest.figures...)}
+	all := report{machine: work.machine, figures: slices.Concat(work.figures, rest.figures, storms.figures)}
 	all.judge(t)
 	if taken {
 		all.write(t)

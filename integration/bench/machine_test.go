@@ -51,11 +51,11 @@ const overlayUnit = "[Unit]\nPartOf=desktop.target\nAfter=desktop.target\nStartL
 	"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStopPost=/bin/true\n"
 
 // programs are built as the product is, for a fair comparison.
-var programs = []string{"floor", "readfile", "spawn"}
+var programs = []string{"floor", "readfile", "spawn", "storm"}
 
 const programPath = "github.com/modewatch/modewatch/integration/bench/"
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T, more string) *machine {
 	t.Helper()
 	tree := t.TempDir()
 	for _, name := range programs {
@@ -64,7 +64,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	o := desk.Options(t, desk.Config, files)
+	o := desk.Options(t, desk.Config+more, files)
 	o.Install = append(o.Install, tree)
 	o.Enable = append(o.Enable, "modewatch.service")
 	m := &machine{Machine: desk.Boot(t, o), t: t}

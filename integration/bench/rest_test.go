@@ -15,7 +15,7 @@ const calm = 12 * time.Second
 // atRest takes the figures of a daemon that has nothing to do, its triggers off,
 // beside those of systemd-logind, which has nothing to do either.
 func atRest(t *testing.T, r *report) {
-	m := newMachine(t)
+	m := newMachine(t, "")
 	peer := m.main("systemd-logind.service")
 	m.daemon.settleFor(calm) // the login and what follows it is over
 	ours, theirs := watchRest(m.daemon), watchRest(peer)

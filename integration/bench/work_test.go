@@ -22,7 +22,7 @@ var (
 
 // atWork takes the figures of a daemon that is asked for something.
 func atWork(t *testing.T, r *report) {
-	m := newMachine(t)
+	m := newMachine(t, "")
 	r.on(m.Machine, t)
 	pairs := m.tours(rounds[*full])
 	transitions(t, r, pairs)

@@ -108,8 +108,11 @@ type (
 	finishing struct{}
 	goingDown struct{}
 	noted     struct{ note fsm.Note }
-	observed  struct{ facts fsm.Facts } // see also weighed
-	begun     struct {
+	observed  struct { // see also weighed
+		facts fsm.Facts
+		took  time.Duration
+	}
+	begun struct {
 		plan  fsm.Plan
 		facts fsm.Facts
 	}

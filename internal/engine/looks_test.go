@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,4 +87,47 @@ func TestALookThatAnAttemptOvertook(t *testing.T) {
 			t.Errorf("a drift was seen that never was\n%s", r.tape.text())
 		}
 	})
+}
+
+// However fast a host changes, looking at it at rest takes a tenth of the time, and the
+// last change is seen.
+func TestAStormOfHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var looks atomic.Int64
+		r := start(t, sim.Desk(policy()), func(o *Options) { o.Host = laggard{o.Host, &looks} })
+		time.Sleep(time.Minute)
+		r.state(fsm.AtDesktop)
+		looks.Store(0)
+		for range 10000 { // in ten seconds
+			r.eng.Hint(fsm.AboutUnits)
+			time.Sleep(time.Millisecond)
+		}
+		r.host.Change(func(_ *fsm.Facts, l *fsm.Logins, units map[string]fsm.Unit) {
+			*l = fsm.Logins{}
+			units["compute.target"] = fsm.Unit{Name: "compute.target", Load: "loaded", Active: "active", CanIsolate: true}
+			units["desktop.target"] = fsm.Unit{Name: "desktop.target", Load: "loaded", Active: "inactive", CanIsolate: true}
+		})
+		if n := looks.Load(); n < 20 || n > 26 {
+			t.Errorf("%d looks of 40 ms in 10 s", n)
+		}
+		time.Sleep(time.Second)
+		r.state(fsm.AtCompute)
+		at := looks.Load()
+		time.Sleep(time.Hour)
+		if n := looks.Load(); n > at+1 {
+			t.Errorf("%d looks in an hour without a change", n-at)
+		}
+	})
+}
+
+// laggard takes 40 ms for a look.
+type laggard struct {
+	Host
+	looks *atomic.Int64
+}
+
+func (l laggard) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
+	l.looks.Add(1)
+	time.Sleep(40 * time.Millisecond)
+	return l.Host.Observe(ctx, q)
 }

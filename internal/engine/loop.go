@@ -19,10 +19,12 @@ type loop struct {
 	joined   []string  // ids of wishes that the running attempt serves besides
 	booting  bool      // until the first start has come to rest
 	intent   *fsm.Intent
-	leaving  bool // Run ends with the running attempt
-	residue  bool // an attempt was left past its point of no return
-	looking  bool // an observation at rest is under way
-	stale    bool // it began before an attempt did
+	leaving  bool      // Run ends with the running attempt
+	residue  bool      // an attempt was left past its point of no return
+	looking  bool      // an observation at rest is under way
+	stale    bool      // it began before an attempt did
+	breath   time.Time // no look at rest before
+	paused   bool      // a hint waits for that
 	relook   backoff
 	triggers triggers
 	told     map[string]string // the cause told last, by what it is the cause of
@@ -95,6 +97,7 @@ func (l *loop) handle(m any) {
 		l.weighed(m)
 	case observed:
 		l.looking = false
+		l.breathe(m.took)
 		l.rested(m.facts)
 		l.stale = false
 	case begun:

@@ -17,6 +17,14 @@ func (l *loop) hinted() {
 	if l.looking || l.ctx.Err() != nil {
 		return // the look under way ends with another, if hints came meanwhile
 	}
+	if wait := time.Until(l.breath); wait > 0 && !l.booting {
+		if !l.paused {
+			l.paused = true
+			time.AfterFunc(wait, func() { l.Hint(0) })
+		}
+		return
+	}
+	l.paused = false
 	heard := fsm.Subject(l.dirty.Swap(0))
 	l.triggers.heard(heard)
 	if !l.heeds(heard) {
@@ -28,10 +36,19 @@ func (l *loop) hinted() {
 		about |= fsm.AboutGPU | fsm.AboutWorkers // a holder there keeps a failure from being over
 	}
 	go func() {
+		began := time.Now()
 		f := observe(l.ctx, l.opt.Host, l.opt.Policy, fsm.Query{About: about})
-		l.send(observed{f})
+		l.send(observed{f, time.Since(began)})
 	}()
 }
+
+// breathe keeps the next look at rest from following too soon on one that took so
+// long: however fast a host changes, looking at it takes a tenth of the time.
+func (l *loop) breathe(took time.Duration) {
+	l.breath = time.Now().Add(min(9*took, breathMost))
+}
+
+const breathMost = time.Second
 
 // look takes an observation into the snapshot.
 func (l *loop) look(o fsm.Observation) { l.snap.Observation = o }
