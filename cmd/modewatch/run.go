@@ -6,9 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"os/user"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -156,28 +154,6 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 	return c, nil
 }
 
-// keepBootWish stores the wish of a boot, unless somebody wrote a word before
-// the daemon ever ran: that one is about to be found, and counts.
-func (c *owner) keepBootWish(w fsm.Wish) {
-	if word, err := c.store.Word(); err != nil || word == "" {
-		c.report(c.store.Submit(w))
-	}
-}
-
-// keep stores a wish that nobody made, in place of another only if that still stands.
-func (c *owner) keep(w fsm.Wish, instead string) {
-	if instead != "" {
-		standing, err := c.store.Standing()
-		if err != nil || standing == nil || standing.ID != instead {
-			return
-		}
-		if word, err := c.store.Word(); err != nil || word != standing.Mode {
-			return // somebody has written it, which is about to be found
-		}
-	}
-	c.report(c.store.Submit(w))
-}
-
 // cpuTime is the CPU time that this process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
@@ -185,20 +161,6 @@ func cpuTime() time.Duration {
 		return 0 // the figure is then of no use; nothing depends on it
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// operators is the gid of the group whose members may wish by file; 0, which is
-// root's, where there is no such group.
-func operators() int {
-	g, err := user.LookupGroup(desired.GroupName)
-	if err != nil {
-		return 0
-	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		return 0
-	}
-	return gid
 }
 
 // run runs the engine beside the sources and recorders until ctx ends, hup
@@ -251,35 +213,6 @@ func (c *owner) reloads(ctx context.Context, e env, hup <-chan os.Signal, eng *e
 		c.note(fsm.NoteConfig, "the configuration stays as it was: "+err.Error())
 		c.report(notify.Ready())
 	}
-}
-
-// events hands what the store finds to the engine.
-func (c *owner) events(eng *engine.Engine) desired.Events {
-	return desired.Events{Wish: eng.Submit, Bad: eng.Note, Command: func(cmd desired.Command) { c.command(eng, cmd) }}
-}
-
-// command turns a request of the spool into a wish, and keeps that wish on disk
-// before it acts (D4).
-func (c *owner) command(eng *engine.Engine, cmd desired.Command) {
-	w := fsm.Wish{ID: cmd.ID, Mode: cmd.Mode, Reason: fsm.ByRequest, By: cmd.By, At: time.Now(), Force: cmd.Verb == desired.VerbForce}
-	switch cmd.Verb {
-	case desired.VerbCancel:
-		eng.Cancel(cmd.By)
-		return
-	case desired.VerbReconcile:
-		standing, err := c.store.Standing()
-		if err != nil || standing == nil {
-			w.Mode = eng.Snapshot().Observation.Mode
-			eng.Reject(w, "there is no wish to reconcile with")
-			return
-		}
-		w.Mode = standing.Mode
-	}
-	if err := c.store.Submit(w); err != nil {
-		eng.Reject(w, err.Error())
-		return
-	}
-	eng.Submit(w)
 }
 
 // shownWithin bounds the wait for the first state.json.

@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,7 @@ const announceWithin = 2 * time.Second
 // on a user's bus, so that a transient unit of the user's own manager sends it. Who
 // cannot be told is logged: the countdown goes on, and is on state all the same.
 func (a *Actor) announce(ctx context.Context, within string) error {
-	text := fmt.Sprintf("Nobody seems to be here: in %s this host leaves the desktop for compute, and ends every session. Press any key to stay.", within)
+	text := fmt.Sprintf("In %s this host leaves the desktop for compute, and ends every session. Press any key to stay.", within)
 	if err := a.onTerminals(ctx, text); err != nil {
 		a.log("cannot announce the countdown on the terminals: " + err.Error())
 	}
@@ -53,7 +54,7 @@ func (a *Actor) onDesktop(ctx context.Context, uid, text, within string) error {
 	ctx, cancel := context.WithTimeout(ctx, announceWithin)
 	defer cancel()
 	m, err := a.userManager(ctx, uid)
-	if err == errNoManager {
+	if errors.Is(err, errNoManager) {
 		return nil
 	}
 	if err != nil {

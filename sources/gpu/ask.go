@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/modewatch/modewatch/sources/child"
 	"github.com/modewatch/modewatch/sources/gpu/report"
 )
 
@@ -25,7 +26,6 @@ const (
 	reap = 300 * time.Millisecond
 	// linger is how long what it started may hold its output open.
 	linger = 100 * time.Millisecond
-	path   = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 )
 
 // stuck is a program that was killed and has not ended.
@@ -42,7 +42,7 @@ func (s *Source) ask(ctx context.Context) (report.Document, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Within)
 	defer cancel()
-	c := s.child()
+	c := s.run()
 	began := time.Now()
 	if err := c.start(); err != nil {
 		return report.Document{}, s.notStarted(err)
@@ -74,7 +74,7 @@ func (s *Source) left() *stuck {
 
 // leave remembers a program that cannot be killed until it ends after all. No
 // other is started beside it.
-func (s *Source) leave(c *child, began time.Time) {
+func (s *Source) leave(c *run, began time.Time) {
 	it := &stuck{c.pid, began}
 	s.mu.Lock()
 	s.stuck = it
@@ -96,21 +96,21 @@ func (s *Source) notStarted(err error) error {
 	return fmt.Errorf("cannot ask NVML: cannot start %s: %w", s.Program, err)
 }
 
-// child is one run of the program.
-type child struct {
+// run is one run of the program.
+type run struct {
 	cmd       *exec.Cmd
 	out, errs bounded
 	pid       int
 	ended     chan error // how it ended, once
 }
 
-func (s *Source) child() *child {
-	c := &child{out: bounded{most: most}, errs: bounded{most: mostErrors, cut: true}, ended: make(chan error, 1)}
+func (s *Source) run() *run {
+	c := &run{out: bounded{most: most}, errs: bounded{most: mostErrors, cut: true}, ended: make(chan error, 1)}
 	c.cmd = exec.Command(s.Program)
 	if s.Library != "" {
 		c.cmd.Args = append(c.cmd.Args, "--library", s.Library)
 	}
-	c.cmd.Dir, c.cmd.Env = "/", []string{"PATH=" + path, "LANG=C"}
+	c.cmd.Dir, c.cmd.Env = "/", []string{"PATH=" + child.Path, "LANG=C"}
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.errs
 	c.cmd.WaitDelay = linger
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -119,7 +119,7 @@ func (s *Source) child() *child {
 
 // start starts it in a goroutine of its own, which stays on its thread until the
 // end: the signal of the parent's death is sent when that thread ends.
-func (c *child) start() error {
+func (c *run) start() error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -137,10 +137,10 @@ func (c *child) start() error {
 }
 
 // kill ends it and whatever it started.
-func (c *child) kill() { _ = syscall.Kill(-c.pid, syscall.SIGKILL) }
+func (c *run) kill() { _ = syscall.Kill(-c.pid, syscall.SIGKILL) }
 
 // answer reads what a run that has ended printed.
-func (c *child) answer(err error) (report.Document, error) {
+func (c *run) answer(err error) (report.Document, error) {
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // it has ended; what it left running held its output
 	}
@@ -163,7 +163,7 @@ func (c *child) answer(err error) (report.Document, error) {
 }
 
 // complaint is the first line of what it printed on standard error.
-func (c *child) complaint() string {
+func (c *run) complaint() string {
 	line, _, _ := bytes.Cut(bytes.TrimSpace(c.errs.text), []byte("\n"))
 	if len(line) == 0 {
 		return ""

@@ -142,7 +142,7 @@ func TestTheDeadline(t *testing.T) {
 // ended the next question is asked.
 func TestAProgramThatCannotBeKilled(t *testing.T) {
 	s := newTree(t, "/dev/nvidia0").source(script(t, `echo '{"schema":1,"driver":"1"}'`), "")
-	c := &child{pid: 4711, ended: make(chan error)}
+	c := &run{pid: 4711, ended: make(chan error)}
 	s.leave(c, time.Now())
 	for range 3 {
 		if _, err := s.Look(t.Context()); err == nil || !strings.Contains(err.Error(), "PID 4711") || !strings.Contains(err.Error(), "reboot") {
