@@ -22,7 +22,7 @@ func runCancel(e env, _ []string) (int, error) {
 		if err := f.store().Ask(cancel()); err != nil {
 			return 0, askFault(err)
 		}
-		e.say("Nothing is under way. No longer waited for: " + v.Snapshot.Waits)
+		e.say("Nothing is under way. No longer waited for: %s", v.Snapshot.Waits)
 		return 0, nil
 	case !live || v.Snapshot.Attempt == nil:
 		e.say("Nothing is under way.")
