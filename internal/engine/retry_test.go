@@ -180,6 +180,39 @@ func TestAChangeWhileTheGuardsAreAsked(t *testing.T) {
 	})
 }
 
+// What the guards said of a wish that was given up meanwhile counts for nothing.
+func TestAnAnswerThatComesTooLate(t *testing.T) {
+	for name, end := range map[string]func(x *idling){
+		"cancel":       func(x *idling) { x.eng.Cancel(fsm.NoCaller) },
+		"another wish": func(x *idling) { x.eng.Submit(wish(fsm.Desktop)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var h *slow
+				p := policy()
+				p.Gate.Background, p.Idle.Retry = true, true
+				x := &idling{}
+				x.rig = start(t, sim.Desk(p), func(o *Options) {
+					o.Policy = p
+					h = &slow{Host: o.Host}
+					o.Host = h
+				})
+				x.state(fsm.AtDesktop)
+				x.plays(true)
+				x.want(fsm.Compute, fsm.Blocked)
+				x.nothing(again / 2)
+				x.plays(false)
+				h.time.Store(int64(500 * time.Millisecond))
+				for h.time.Load() != 0 {
+					time.Sleep(100 * time.Millisecond)
+				}
+				end(x) // in the midst of the look that finds nothing in the way
+				x.nothing(24 * time.Hour)
+			})
+		})
+	}
+}
+
 // slow takes its time to answer about audio.
 type slow struct {
 	Host

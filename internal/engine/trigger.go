@@ -16,6 +16,7 @@ import (
 type triggers struct {
 	timer   *time.Timer
 	asking  bool            // the guards are asked about an urge
+	era     int             // counts what makes the answer worthless: wishes and cancels
 	changed bool            // what they may be asked about changed meanwhile
 	not     time.Time       // before this they are not asked again
 	pause   time.Duration   // before they are asked again because something changed
@@ -26,9 +27,10 @@ type triggers struct {
 	wishing string          // the id of that
 }
 
-// weighed is what the guards say of an urge, and how long it took to ask them.
+// weighed is what the guards say of an urge of an era, and how long it took to ask them.
 type weighed struct {
 	urge    fsm.Urge
+	era     int
 	preview Preview
 	took    time.Duration
 }
@@ -145,11 +147,11 @@ func (t *triggers) forget(urges []fsm.Urge) {
 // otherwise try in vain each minute of the night.
 func (l *loop) weigh(u fsm.Urge) {
 	l.triggers.asking, l.triggers.changed = true, false
-	w := l.wish(u)
+	w, era := l.wish(u), l.triggers.era
 	go func() {
 		began := time.Now()
 		p := Look(l.ctx, l.opt.Host, l.opt.Policy, w)
-		l.send(weighed{u, p, time.Since(began)})
+		l.send(weighed{u, era, p, time.Since(began)})
 	}()
 }
 
@@ -157,6 +159,10 @@ func (l *loop) weighed(m weighed) {
 	t := &l.triggers
 	t.asking = false
 	if _, resting := l.machine.State().Mode(); !resting || l.running != nil || l.closing() != "" {
+		return
+	}
+	if m.era != t.era {
+		l.Hint(fsm.Core) // what is felt now is another matter
 		return
 	}
 	if bad := guards.Blocking(m.preview.Verdicts); len(bad) > 0 {
@@ -254,7 +260,10 @@ func (l *loop) tried(a fsm.Attempt) {
 }
 
 // afresh forgets what led up to a new wish.
-func (t *triggers) afresh() { t.felt, t.refused = map[string]bool{}, nil }
+func (t *triggers) afresh() {
+	t.felt, t.refused = map[string]bool{}, nil
+	t.era++
+}
 
 // reverts lets what was wished before stand again, where the wish of an idle host
 // was refused or called off and nobody wished since (D13).
