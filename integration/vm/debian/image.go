@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func saved(ctx context.Context, image string) (overlay *os.File, accel string, e
 	var why error
 	for _, accel := range accelerators() {
 		args := strings.Join(arguments("", "", accel, ""), " ")
-		sum := sha256.Sum256([]byte(strings.Join([]string{hands, string(version), args}, "\n")))
+		sum := sha256.Sum256([]byte(strings.Join(slices.Concat([]string{hands, string(version), args}, devices), "\n")))
 		path := filepath.Join(image, "up-"+accel+"-"+hex.EncodeToString(sum[:8])+".qcow2")
 		if err = save(ctx, image, path, accel); err == nil {
 			overlay, err = os.Open(path)
@@ -117,6 +118,9 @@ func dropOthers(overlay string) error {
 	return err
 }
 
+// devices waits for all devices to be there: systemd does not.
+var devices = []string{"udevadm", "settle", "--timeout=120"}
+
 func bootAndSave(ctx context.Context, image, overlay, accel string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -125,6 +129,9 @@ func bootAndSave(ctx context.Context, image, overlay, accel string) error {
 		return err
 	}
 	defer e.kill()
+	if _, err := e.agent.ask(ctx, wire.Request{Op: wire.Run, Argv: devices, Limit: startTime}, nil); err != nil {
+		return fmt.Errorf("cannot see the devices: %w", err)
+	}
 	r, err := e.agent.ask(ctx, wire.Request{Op: wire.Run, Argv: []string{"systemctl", "is-system-running", "--wait"}, Limit: startTime}, nil)
 	if err != nil {
 		return fmt.Errorf("cannot boot: %w", err)
