@@ -32,6 +32,7 @@ func atTheSeat(shell string) map[string]string {
 	return map[string]string{
 		"/etc/systemd/system/getty@tty1.service.d/autologin.conf": "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin alice --noclear %I $TERM\n",
 		"/home/alice/.bash_profile":                               "export WLR_RENDERER=pixman\n[ \"$(tty)\" = /dev/tty1 ] || return\n" + shell + "\n",
+		"/opt/burn":                                               burn,
 		"/etc/sway.conf":                                          "swaybg_command -\nxwayland disable\nexec echo up >/run/up\n",
 		"/etc/systemd/user/sway.service": "[Unit]\nBindsTo=graphical-session.target\nBefore=graphical-session.target\n" +
 			"[Service]\nType=exec\nExecStart=/usr/bin/sway --config /etc/sway.conf\nSlice=session.slice\n",
@@ -160,15 +161,6 @@ func (s *seat) isHeadless() {
 	}
 }
 
-// backAndForth goes into compute and back, where the console logs alice in again.
-func (s *seat) backAndForth() {
-	s.t.Helper()
-	s.mode(0, "request", "compute")
-	s.isHeadless()
-	s.mode(0, "request", "desktop")
-	s.swayIsUp()
-}
-
 // holds wants the guard to name a holder of the card.
 func (s *seat) holds(who, unit string) {
 	s.t.Helper()
@@ -180,13 +172,20 @@ func (s *seat) holds(who, unit string) {
 	}
 }
 
-// A login on the console execs sway, in the session's own scope.
+// A login on the console execs sway, in the session's own scope. In each mode the kernel
+// keeps that mode's budgets, and the daemon to its devices in all.
 func TestASwayOfTheConsole(t *testing.T) {
-	s := newSeat(t, "", atTheSeat(execsSway))
+	s := newSeat(t, budgets, atTheSeat(execsSway))
 	s.sh("systemctl restart getty@tty1.service")
 	s.swayIsUp()
 	s.holds("sway", "session-1.scope")
-	s.backAndForth()
+	s.keepsDevices()
+	s.mode(0, "request", "compute")
+	s.isHeadless()
+	s.keepsBudgets(fsm.Compute)
+	s.mode(0, "request", "desktop")
+	s.swayIsUp()
+	s.keepsBudgets(fsm.Desktop)
 }
 
 // A login on the console has alice's service manager run sway. It is no part of the
@@ -218,5 +217,8 @@ func TestASwayOfTheUserManager(t *testing.T) {
 	}
 	s.sh("pkill -KILL -x sleep")
 	s.swayIsUp() // the login waited for the end of alice's service manager
-	s.backAndForth()
+	s.mode(0, "request", "compute")
+	s.isHeadless()
+	s.mode(0, "request", "desktop")
+	s.swayIsUp()
 }
