@@ -123,7 +123,9 @@ func (b *builder) desktopUp() {
 	}
 }
 
-// stopAI drains and stops the running AI units that mode m does not want.
+// stopAI drains and stops the running AI units that mode m does not want. Taken back
+// is only the stop of one that the mode before wanted: a foreign one is not started
+// again beside whoever holds the display GPU (section 6.1).
 func (b *builder) stopAI(m Mode) {
 	want := map[string]bool{}
 	for _, unit := range b.p.Units.AI[m] {
@@ -137,7 +139,7 @@ func (b *builder) stopAI(m Mode) {
 			b.add(Step{Op: Op{Drain, unit}, Deadline: b.p.Deadlines.Drain})
 		}
 		undo := Op{}
-		if b.up(unit) {
+		if b.up(unit) && slices.Contains(b.p.Units.AI[b.plan.From], unit) {
 			undo = Op{Start, unit}
 		}
 		b.stop(unit, undo)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"github.com/modewatch/modewatch/internal/config"
 	"github.com/modewatch/modewatch/internal/engine"
 	"github.com/modewatch/modewatch/sinks"
+	"github.com/modewatch/modewatch/sinks/history"
 	"github.com/modewatch/modewatch/sinks/notify"
 	"github.com/modewatch/modewatch/sinks/runfiles"
 	"github.com/modewatch/modewatch/sources/desired"
@@ -149,9 +151,23 @@ func newOwner(cfg config.Config, boot string) (*owner, error) {
 	c.report(err)
 	c.fresh = before.Boot != boot || before.State == fsm.Boot
 	c.options = engine.Options{Policy: cfg.Policy, Host: c.host, Recorder: c.rec, Boot: boot, PID: os.Getpid(),
-		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Going: c.going.Load, CPU: cpuTime,
+		NewID: desired.NewID, Wish: wish, Intent: intent, Last: last, Past: c.past(dirs), Going: c.going.Load, CPU: cpuTime,
 		BootWish: c.keepBootWish, Keep: c.keep, Listen: c.host.listening.to}
 	return c, nil
+}
+
+// past looks a finished attempt up in the history.
+func (c *owner) past(dirs runfiles.Dirs) func(string) *fsm.Attempt {
+	return func(id string) *fsm.Attempt {
+		all, _, err := history.New(dirs.Lib, 0).Read(history.Filter{})
+		c.report(err)
+		for _, a := range slices.Backward(all) {
+			if a.ID == id {
+				return &a
+			}
+		}
+		return nil
+	}
 }
 
 // cpuTime is the CPU time that this process has used.

@@ -242,12 +242,25 @@ func (a *attempt) finish(halt fsm.Halt, cause string, undone bool) {
 		a.lookAfter()
 	}
 	out := fsm.OutcomeOf(fsm.Ending{Plan: a.plan, Halt: halt, Changed: a.changed, UndoFailed: !undone, After: a.after})
+	if out == fsm.Degraded && cause == "" {
+		cause = unmet(a.after)
+	}
 	r := &a.record
 	r.Outcome, r.Halt, r.Cause, r.Final = out, halt, cause, a.after.Mode
 	r.Success = out == fsm.Reached || out == fsm.Noop
 	r.Exit = fsm.ExitCode(out, guards.BlockCode(a.refused), halt == fsm.HaltTimeout)
 	r.Degraded, r.Evidence, r.Ended = a.after.Degraded, a.after.Evidence, time.Now()
 	a.send(ended{attempt: *r, after: a.after, half: out == fsm.Superseded && a.noReturn, settled: !a.unsettled(halt, undone)})
+}
+
+// unmet is the cause of an attempt that did all of its steps and is in its mode, but
+// lacks what the mode needs (section 13.3).
+func unmet(o fsm.Observation) string {
+	var out []string
+	for _, d := range fsm.Unmet(o) {
+		out = append(out, d.What+" ("+d.Evidence+")")
+	}
+	return fmt.Sprintf("every step was done and %s is observed, but: %s", o.Mode, strings.Join(out, "; "))
 }
 
 // unsettled tells whether the write-ahead record is still needed: by the next

@@ -87,9 +87,9 @@ func (l *loop) normalise(o fsm.Observation, f fsm.Facts) {
 func (l *loop) resume(o fsm.Observation) {
 	in := l.intent
 	l.intent = nil
-	last := l.opt.Last
-	switch told := last != nil && last.ID == in.ID; {
-	case !told:
+	last := l.past(in.ID)
+	switch {
+	case last == nil:
 		l.finish(interrupted(in, o))
 	case last.Halt != fsm.HaltShutdown && !(last.Halt == fsm.HaltSupersede && in.NoReturn):
 		l.clear() // it had ended, and its controller died before it could do this
@@ -112,6 +112,18 @@ func (l *loop) resume(o fsm.Observation) {
 	default:
 		l.back(in, o)
 	}
+}
+
+// past returns the record of a finished attempt, nil if there is none. The last one
+// is forgotten by a boot, and may be that of a wish for which none was made.
+func (l *loop) past(id string) *fsm.Attempt {
+	if a := l.opt.Last; a != nil && a.ID == id {
+		return a
+	}
+	if l.opt.Past == nil {
+		return nil
+	}
+	return l.opt.Past(id)
 }
 
 // interrupted is the record of an attempt whose controller died.

@@ -51,12 +51,15 @@ type Options struct {
 	Policy   fsm.Policy
 	Host     Host
 	Recorder Recorder
-	Boot     string         // boot id, told in records and compared with Intent's
-	PID      int            // told in snapshots
-	NewID    func() string  // ids of attempts and of wishes that the engine makes
-	Wish     *fsm.Wish      // the wish that stands on disk
-	Intent   *fsm.Intent    // the write-ahead record that a predecessor left
-	Last     *fsm.Attempt   // the last finished attempt, for snapshots
+	Boot     string        // boot id, told in records and compared with Intent's
+	PID      int           // told in snapshots
+	NewID    func() string // ids of attempts and of wishes that the engine makes
+	Wish     *fsm.Wish     // the wish that stands on disk
+	Intent   *fsm.Intent   // the write-ahead record that a predecessor left
+	Last     *fsm.Attempt  // the last finished attempt, for snapshots
+	// Past returns the record of the finished attempt with that id, nil if the history
+	// has none; it is asked about the one that Intent is of. nil: only Last is known.
+	Past     func(id string) *fsm.Attempt
 	First    bool           // the first start of this boot: normalise (D7, D11)
 	BootWish func(fsm.Wish) // told the wish of the first start, to store it
 	// Keep stores a wish of a background trigger; in place of the one of that id,

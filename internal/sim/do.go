@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -12,11 +11,11 @@ import (
 
 // Do does an operation in memory, with the faults that were planned.
 func (h *Host) Do(ctx context.Context, op fsm.Op) error {
-	if err := h.spend(ctx, op.Verb); err != nil {
+	f := h.fault(op)
+	if err := h.spend(ctx, op.Verb, f); err != nil {
 		return err
 	}
-	fault := h.fault(op)
-	switch fault {
+	switch f.Kind {
 	case Fails:
 		return fmt.Errorf("cannot %s: %w", op, errFault)
 	case Hangs:
@@ -24,24 +23,76 @@ func (h *Host) Do(ctx context.Context, op fsm.Op) error {
 		return fmt.Errorf("cannot %s: %w", op, ctx.Err())
 	case LiesDone:
 		return nil
+	case Late:
+		h.later(op, f.For)
+		return nil
 	}
+	err := h.effect(op, f.Kind)
+	switch f.Kind {
+	case LiesFailed, HalfDone:
+		return fmt.Errorf("cannot %s: %w", op, errFault)
+	case DoneHangs:
+		<-ctx.Done()
+		return fmt.Errorf("cannot %s: %w", op, ctx.Err())
+	}
+	return err
+}
+
+// effect is what an operation does to the host, however it is answered.
+func (h *Host) effect(op fsm.Op, kind FaultKind) error {
 	h.mu.Lock()
-	err := h.apply(op, fault)
+	h.jobs[job(op)]++ // it takes the place of one that is still to come
+	err := h.apply(op, kind)
 	if err == nil {
 		h.done = append(h.done, op)
 	}
 	h.mu.Unlock()
 	h.Hint(fsm.Core)
-	if fault == LiesFailed {
-		return fmt.Errorf("cannot %s: %w", op, errFault)
-	}
 	return err
 }
 
-func (h *Host) spend(ctx context.Context, v fsm.Verb) error {
+// later has the manager take its time over a job, unless another for the same unit
+// comes before.
+func (h *Host) later(op fsm.Op, d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.jobs[job(op)]++
+	mine := h.jobs[job(op)]
+	h.after(d, func() {
+		if h.jobs[job(op)] == mine && h.apply(op, "") == nil {
+			h.done = append(h.done, op)
+		}
+	})
+}
+
+// job names what an operation is done to: there is one isolate at a time.
+func job(op fsm.Op) string {
+	if op.Verb == fsm.Isolate {
+		return "isolate"
+	}
+	return op.Arg
+}
+
+// after has the host change by itself in a while; a reboot forgets it.
+func (h *Host) after(d time.Duration, change func()) {
+	boot := h.boots
+	time.AfterFunc(d, func() {
+		h.mu.Lock()
+		if h.boots == boot {
+			change()
+		}
+		h.mu.Unlock()
+		h.Hint(fsm.Everything)
+	})
+}
+
+func (h *Host) spend(ctx context.Context, v fsm.Verb, f Fault) error {
 	h.mu.Lock()
 	d := h.took[v]
 	h.mu.Unlock()
+	if f.Kind == Slow {
+		d += f.For
+	}
 	if d == 0 {
 		return ctx.Err()
 	}
@@ -55,124 +106,41 @@ func (h *Host) spend(ctx context.Context, v fsm.Verb) error {
 	}
 }
 
-func (h *Host) fault(op fsm.Op) FaultKind {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i, f := range h.faults {
-		if f.Op.Verb == op.Verb && (f.Op.Arg == "" || f.Op.Arg == op.Arg) {
-			switch {
-			case f.Left > 1:
-				h.faults[i].Left--
-			case f.Left >= 0:
-				h.faults = slices.Delete(h.faults, i, i+1)
-			}
-			return f.Kind
-		}
-	}
-	return ""
-}
-
-func (h *Host) apply(op fsm.Op, fault FaultKind) error {
-	p := h.policy.Units
+func (h *Host) apply(op fsm.Op, kind FaultKind) error {
 	switch op.Verb {
 	case fsm.Start, fsm.Run, fsm.Stop, fsm.Isolate, fsm.MaskNow, fsm.UnmaskNow:
-		return h.unitOp(op)
+		return h.unitOp(op, kind)
 	case fsm.EndSession:
-		h.endSession(op.Arg, fault)
+		h.endSession(op.Arg, kind)
 	case fsm.SetBudgets:
-		h.facts.Budgets = fsm.Read(h.policy.InForce(fsm.Mode(op.Arg)), nil)
+		h.budgets(fsm.Mode(op.Arg), kind)
 	case fsm.StopDesktop, fsm.StopAudio, fsm.StartAudio:
 		for i := range h.logins.Users {
-			u := &h.logins.Users[i]
-			if strconv.Itoa(u.UID) != op.Arg {
-				continue
-			}
-			switch op.Verb {
-			case fsm.StopDesktop:
-				u.Graphical = false
-			case fsm.StopAudio:
-				u.Audio = nil
-			default:
-				u.Audio = p.Audio
+			if u := &h.logins.Users[i]; strconv.Itoa(u.UID) == op.Arg {
+				h.userOp(u, op.Verb, kind)
 			}
 		}
 	}
 	return nil
 }
 
-func (h *Host) unitOp(op fsm.Op) error {
-	u, ok := h.units[op.Arg]
-	if !ok {
-		return missing(op.Arg)
-	}
-	switch op.Verb {
-	case fsm.Start, fsm.Isolate:
-		if u.Load == "masked" {
-			return fmt.Errorf("cannot start %s: it is masked", op.Arg)
-		}
-		if op.Verb == fsm.Isolate && u.Is(true) {
-			return fmt.Errorf("cannot isolate %s: it is active", op.Arg)
-		}
-		if op.Verb == fsm.Isolate {
-			for _, s := range h.stopSet(op.Arg).Stops {
-				h.set(s.Name, "inactive")
-			}
-		}
-		h.set(op.Arg, "active")
-		h.conflicts(op.Arg)
-		h.serving(op.Arg, true)
-	case fsm.Run:
-		h.set(op.Arg, "inactive")
-	case fsm.Stop:
-		h.set(op.Arg, "inactive")
-		h.serving(op.Arg, false)
-	case fsm.MaskNow:
-		u.Load, u.Active, u.Runtime = "masked", "inactive", true
-		h.units[op.Arg] = u
-	case fsm.UnmaskNow:
-		u.Load, u.Active, u.Runtime = "loaded", "active", false
-		h.units[op.Arg] = u
-	}
-	return nil
-}
-
-// conflicts stops the counterpart of a target that came up.
-func (h *Host) conflicts(target string) {
-	switch target {
-	case h.policy.Units.Desktop:
-		h.set(h.policy.Units.Compute, "inactive")
-	case h.policy.Units.Compute:
-		h.set(h.policy.Units.Desktop, "inactive")
-		h.set(h.policy.Units.StudioPolicy, "inactive")
-		h.set(h.policy.Units.AudioPriority, "inactive")
+func (h *Host) userOp(u *fsm.User, v fsm.Verb, kind FaultKind) {
+	switch {
+	case v == fsm.StopDesktop:
+		u.Graphical = kind == HalfDone
+	case v == fsm.StopAudio && kind == HalfDone:
+		u.Audio = []string{"pipewire.service"} // its socket alone is down
+	case v == fsm.StopAudio:
+		u.Audio = nil
+	case kind != HalfDone:
+		u.Audio = h.policy.Units.Audio
 	}
 }
 
-// serving lets an AI unit that came up answer, or one that went be silent.
-func (h *Host) serving(unit string, up bool) {
-	if !slices.Contains(h.policy.Units.AIUnits(), unit) {
-		return
+func (h *Host) budgets(m fsm.Mode, kind FaultKind) {
+	set := h.policy.InForce(m)
+	if kind == HalfDone && len(set) > 0 {
+		set = append(append([]fsm.Budget{}, set[:len(set)/2]...), h.facts.Budgets.Value[min(len(set)/2, len(h.facts.Budgets.Value)):]...)
 	}
-	list := slices.DeleteFunc(h.facts.Inference.Value, func(i fsm.Inference) bool { return i.Unit == unit })
-	if up {
-		list = append(slices.Clone(list), fsm.Inference{Unit: unit, Ready: true, Known: true})
-	}
-	h.facts.Inference.Value = list
-}
-
-func (h *Host) endSession(id string, fault FaultKind) {
-	var user fsm.Session
-	h.logins.Sessions = slices.DeleteFunc(h.logins.Sessions, func(s fsm.Session) bool {
-		if s.ID == id {
-			user = s
-		}
-		return s.ID == id
-	})
-	if fault != KeepsHolder {
-		h.facts.GPU.Value.Holders = slices.DeleteFunc(slices.Clone(h.facts.GPU.Value.Holders), func(g fsm.GPUHolder) bool { return g.Session == id })
-	}
-	h.logins.Users = slices.DeleteFunc(h.logins.Users, func(u fsm.User) bool { return u.UID == user.UID && !u.Linger })
-	if fault == ComesBack && user.User != "" {
-		h.login(user.User, user.UID)
-	}
+	h.facts.Budgets = fsm.Read(set, nil)
 }
