@@ -104,7 +104,11 @@ func (b *builder) overlayOn() {
 }
 
 func (b *builder) overlayOff() {
-	b.stop(b.p.Units.AudioPriority, Op{Start, b.p.Units.AudioPriority})
+	back := Op{Start, b.p.Units.AudioPriority}
+	if b.unit(back.Arg).Gone() {
+		back = Op{} // nothing is stopped that could be started again
+	}
+	b.stop(b.p.Units.AudioPriority, back)
 	b.stop(b.p.Units.StudioPolicy, Op{Start, b.p.Units.StudioPolicy})
 }
 

@@ -238,7 +238,7 @@ func (a *attempt) lookAfter() {
 
 // finish derives the outcome and hands the attempt's record to the loop.
 func (a *attempt) finish(halt fsm.Halt, cause string, undone bool) {
-	if halt != fsm.NoHalt && a.changed {
+	if halt != fsm.NoHalt && (a.changed || a.step > 0) { // a step that only waits may have waited for long
 		a.lookAfter()
 	}
 	out := fsm.OutcomeOf(fsm.Ending{Plan: a.plan, Halt: halt, Changed: a.changed, UndoFailed: !undone, After: a.after})

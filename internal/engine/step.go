@@ -36,7 +36,8 @@ func (a *attempt) walk() (fsm.Halt, string) {
 			return fsm.HaltStep, "no step runs without a write-ahead record: " + err.Error()
 		}
 		if s.Final && !a.noReturn {
-			return a.leave() // told to while the record was written
+			a.step = i // told to leave while the record was written: it was not begun
+			return a.leave()
 		}
 		if h, cause := a.do(*s, false); h != fsm.NoHalt {
 			return h, cause

@@ -124,3 +124,15 @@ func used[T any](list []T, i int, left *int) []T {
 	}
 	return list
 }
+
+// Lying names the subjects of a look that would be lied about now.
+func (h *Host) Lying(about fsm.Subject) (lied fsm.Subject) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, b := range h.blurs {
+		if b.Kind == Lies {
+			lied |= b.About & about
+		}
+	}
+	return lied
+}

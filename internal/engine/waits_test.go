@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/sim"
+)
+
+// The outcome is that of the last look also where nothing was done but to wait: the
+// host may have changed meanwhile (D6).
+func TestAWaitThatIsRefusedEndsInWhatIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := in(t, fsm.Compute, func(o *Options) { o.Policy.Inference.OnTimeout = fsm.DrainBlock })
+		r.host.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) {
+			f.Inference.Value = []fsm.Inference{{Unit: "vllm@compute.service", Ready: true, Known: true, Running: 1}}
+		})
+		w := wish(fsm.Desktop)
+		r.eng.Submit(w)
+		time.Sleep(time.Second)
+		r.host.SetUnit("studio-local-policy.service", "active")
+		if a := r.wait(w.ID); a.Outcome != fsm.Blocked || a.Final != fsm.StudioLocal {
+			t.Errorf("ended %s in %s\n%s", a.Outcome, a.Final, r.tape.text())
+		}
+		r.state(fsm.AtStudioLocal)
+	})
+}
+
+// A step that was written ahead and then not begun is not taken back: it would undo
+// what was so before.
+func TestAStepThatWasNotBegunIsNotTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := sim.Desk(policy())
+		host.Change(func(_ *fsm.Facts, _ *fsm.Logins, units map[string]fsm.Unit) {
+			u := units[displayManager]
+			u.Load, u.Runtime = "masked", true
+			units[displayManager] = u
+		})
+		d := &disk{}
+		r := start(t, host, func(o *Options) { d.tape = o.Recorder.(*tape); o.Recorder = d })
+		d.ahead = func(*fsm.Intent) { r.eng.Cancel(fsm.NoCaller); time.Sleep(time.Second) }
+		r.want(fsm.Compute, fsm.Cancelled)
+		if len(host.Done()) != 0 || r.tape.intent != nil {
+			t.Errorf("the host did %v; left %v", host.Done(), r.tape.intent)
+		}
+	})
+}

@@ -1,0 +1,203 @@
+package soak
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+)
+
+// What must hold of the story that is recorded; all are called with the world's lock.
+
+func (l *life) recorded(r fsm.Record) {
+	switch r := r.(type) {
+	case fsm.Edge:
+		l.onlyEdgesOfTheTable(r)
+	case fsm.Note:
+		if r.What == fsm.NoteTable {
+			l.fail("onlyEdgesOfTheTable", "%s", r.Text)
+		}
+	case fsm.AttemptBegun:
+		l.figs.attempts++
+		l.figs.plans[planName(r.Plan)]++
+		if l.cur != nil {
+			l.fail("oneAttemptAtATime", "%s begins before %s has ended", r.ID, l.cur.id)
+		}
+		l.cur = &running{id: r.ID, plan: r.Plan, begun: r.At}
+	case fsm.AttemptEnded:
+		l.attemptEnded(r.Attempt)
+	}
+}
+
+func (l *life) attemptEnded(a fsm.Attempt) {
+	l.figs.outcomes[a.Outcome]++
+	if a.Outcome == fsm.Noop {
+		l.figs.attempts++
+	}
+	l.failureComplete(a)
+	l.oneOutcome(a)
+	l.successOnlyObserved(a)
+	l.finalObserved(a)
+	if l.cur != nil && l.cur.id == a.ID {
+		l.withinBound(a)
+		l.stepsInOrder(a)
+		l.walkedBack(a)
+		l.cur = nil
+	}
+}
+
+// onlyEdgesOfTheTable: "A table-refused event is a bug of ours" (design, section 4).
+func (l *life) onlyEdgesOfTheTable(e fsm.Edge) {
+	if !slices.Contains(fsm.Table, e.Row) {
+		l.fail("onlyEdgesOfTheTable", "%v", e.Row)
+	}
+}
+
+// failureComplete: "every failure is logged with: desired state, prior state, failing
+// guard or action, timestamp" (section 13.3).
+func (l *life) failureComplete(a fsm.Attempt) {
+	if a.Success {
+		return
+	}
+	bad := func(why string) { l.fail("failureComplete", "%s, %s: %s", a.ID, a.Outcome, why) }
+	_, known := fsm.ParseMode(string(a.Wish.Mode))
+	switch {
+	case !known || a.To == "":
+		bad("no desired state")
+	case a.From == "":
+		bad("no prior state")
+	case strings.TrimSpace(a.Cause) == "":
+		bad("no cause")
+	case a.Begun.IsZero() || a.Ended.Before(a.Begun):
+		bad("no time")
+	case a.Exit == 0:
+		bad("exit 0")
+	case a.Halt == fsm.HaltGuard && !slices.ContainsFunc(a.Verdicts, func(v fsm.Verdict) bool { return !v.OK && v.Guard != "" && v.Reason != "" }):
+		bad("no failing guard")
+	case a.Halt == fsm.HaltStep && a.Kind != fsm.WalkBack && !slices.ContainsFunc(a.Steps, func(s fsm.StepResult) bool { return s.Result != "done" && s.Cause != "" }) && !strings.Contains(a.Cause, "write-ahead"):
+		bad("no failing action: " + a.Cause)
+	}
+}
+
+// oneOutcome: "One place sets the outcome" (D6): each attempt ends once, and each wish
+// that was admitted is answered once.
+func (l *life) oneOutcome(a fsm.Attempt) {
+	if !slices.Contains(fsm.Outcomes, a.Outcome) {
+		l.fail("oneOutcome", "%s ended %q", a.ID, a.Outcome)
+	}
+	for i := range l.wishes {
+		if m := &l.wishes[i]; a.Serves(m.wish.ID) {
+			if m.answers++; m.answers > 1 && !m.lost {
+				l.fail("oneOutcome", "%s was answered %d times", m.wish.ID, m.answers)
+			}
+		}
+	}
+}
+
+// withinBound: "Nothing that can hang runs without a deadline": an attempt ends within
+// the policy's bound for the whole, that of the step under way, and those of what
+// takes the steps back (D6, D8).
+func (l *life) withinBound(a fsm.Attempt) {
+	steps := l.cur.plan.Steps
+	bound := l.policy.Overall + time.Duration(4+2*len(steps))*(l.policy.Deadlines.Observe+time.Millisecond)
+	for _, s := range steps {
+		bound += s.Deadline + l.policy.Deadlines.Observe
+	}
+	if took := a.Ended.Sub(a.Begun); took > bound {
+		l.fail("withinBound", "%s took %s, more than %s", a.ID, took, bound)
+	}
+}
+
+// successOnlyObserved: "A transition must either complete to a stable target state or
+// abort" (section 6.1); success is what the last look showed, and what is so (where
+// that look was not lied to).
+func (l *life) successOnlyObserved(a fsm.Attempt) {
+	if !a.Success {
+		return
+	}
+	t := &l.told
+	if a.Final != a.To || t.full != a.To {
+		l.fail("successOnlyObserved", "%s to %s ended %s in %s, the last look showed %s", a.ID, a.To, a.Outcome, a.Final, t.full)
+		return
+	}
+	if why := lacking(a.To, t.fullOf, l.policy); why != "" {
+		l.fail("successOnlyObserved", "%s ended %s in %s, but %s", a.ID, a.Outcome, a.Final, why)
+	}
+	if !t.fullLie && !slices.Contains(t.true[:], a.To) {
+		l.fail("successOnlyObserved", "%s ended in %s, but the host was in %s", a.ID, a.Final, t.true)
+	}
+	if a.Outcome != fsm.Reached || a.Kind == fsm.WalkBack {
+		return
+	}
+	if n := len(l.cur.plan.Steps); len(a.Steps) < n {
+		l.fail("successOnlyObserved", "%s reached %s by %d of %d steps", a.ID, a.To, len(a.Steps), n)
+	}
+}
+
+// walkedBack: "A transition must either complete to a stable target state or abort
+// back to a known-safe prior state" (section 6.1): what was taken back is as it was,
+// where nothing but plain failures came between.
+func (l *life) walkedBack(a fsm.Attempt) {
+	if a.Outcome != fsm.Recovered || l.tainted || l.stoodID != a.ID || l.host.StopsTake > 0 || l.host.Autologin != "" || l.host.StarterEnds {
+		return
+	}
+	now := l.host.Truth(fsm.Query{About: fsm.AboutUnits}).Units.Value
+	for _, name := range l.policy.Units.Watched() {
+		was, is := l.stood[name], now[name]
+		if name == starter && was.Load == "masked" || slices.Contains(l.policy.Units.AIUnits(), name) && !slices.Contains(l.policy.Units.AI[a.From], name) {
+			continue // a login that was held back is let go, a foreign AI unit stays away
+		}
+		if was.Is(true) != is.Is(true) || was.Load != is.Load {
+			l.fail("walkedBack", "%s: %s was %s and %s, is %s and %s", a.ID, name, was.Load, was.Active, is.Load, is.Active)
+		}
+	}
+}
+
+// finalObserved: "Current state is observed runtime fact" (section 6.2).
+func (l *life) finalObserved(a fsm.Attempt) {
+	if a.Final != fsm.Unknown && !slices.Contains(l.told.modes, a.Final) {
+		l.fail("finalObserved", "%s ended in %s, but the looks showed %v", a.ID, a.Final, l.told.modes)
+	}
+}
+
+// stepsInOrder: steps go in the order of the plan and stop at the first that is not
+// done; "Undo runs in reverse over the steps that ran" (D8).
+func (l *life) stepsInOrder(a fsm.Attempt) {
+	var forward, back []fsm.Op
+	stopped := false
+	for _, s := range a.Steps {
+		switch {
+		case s.Undo:
+			back = append(back, s.Op)
+		case stopped:
+			l.fail("firstFailureStops", "%s: %s after a step that was not done", a.ID, s.Op)
+		default:
+			forward = append(forward, s.Op)
+			stopped = s.Result != "done" && s.Op.Verb != fsm.Drain
+		}
+	}
+	plan := l.cur.plan
+	for i, op := range forward {
+		if i >= len(plan.Steps) || plan.Steps[i].Op != op {
+			l.fail("stepsInOrder", "%s: step %d was %s", a.ID, i+1, op)
+			return
+		}
+	}
+	undo := plan.Undo(len(forward))
+	if plan.Kind == fsm.WalkBack {
+		undo = plan.Steps
+	}
+	for _, s := range undo {
+		if len(back) > 0 && back[0] == s.Op {
+			back = back[1:]
+		}
+	}
+	if len(back) > 0 {
+		l.fail("undoInReverse", "%s: %v is not in the order of %v", a.ID, back, undo)
+	}
+}
+
+func planName(p fsm.Plan) string {
+	return string(p.Kind) + " " + string(p.From) + " to " + string(p.To)
+}

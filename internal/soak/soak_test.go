@@ -1,0 +1,104 @@
+package soak
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	lasts  = flag.Duration("for", 20*time.Second, "how long trials are run")
+	trials = flag.Int("trials", 0, "how many trials are run, instead of for how long")
+	first  = flag.Uint64("first", 0, "the first seed; 0 takes the clock's")
+	seed   = flag.Uint64("seed", 0, "the seed of TestSeed")
+	keepOn = flag.Bool("on", false, "go on after a violation, and tell one of each invariant")
+	detail = flag.String("figures", "", "a file for the figures in detail")
+)
+
+// try runs one trial and returns what did not hold, and its story.
+func try(t *testing.T, seed uint64, figs *figures) (w *world) {
+	synctest.Test(t, func(*testing.T) {
+		w = newWorld(write(seed), figs)
+		w.run()
+		figs.trials++
+	})
+	return w
+}
+
+// TestTrials runs trials on all processors for a while.
+func TestTrials(t *testing.T) {
+	began, from := time.Now(), *first
+	if from == 0 {
+		from = uint64(began.UnixNano())
+	}
+	var next atomic.Uint64
+	all, lanes := newFigures(), runtime.GOMAXPROCS(0)
+	results := make([]*figures, lanes)
+	more := func(i uint64) bool {
+		if *trials > 0 {
+			return i < uint64(*trials)
+		}
+		return time.Since(began) < *lasts
+	}
+	t.Run("lanes", func(t *testing.T) {
+		for lane := range lanes {
+			results[lane] = newFigures()
+			t.Run(fmt.Sprint(lane), func(t *testing.T) {
+				t.Parallel()
+				told := map[string]int{}
+				for i := next.Add(1) - 1; more(i) && (!t.Failed() || *keepOn); i = next.Add(1) - 1 {
+					w := try(t, from+i, results[lane])
+					if len(w.bad) == 0 {
+						continue
+					}
+					if name := w.bad[0].name; told[name] == 0 {
+						t.Errorf("trial %d of seed %d:\n%s", i+1, from+i, w.text())
+					}
+					told[w.bad[0].name]++
+				}
+				if len(told) > 0 {
+					t.Logf("violations: %s", listed(told))
+				}
+			})
+		}
+	})
+	for _, f := range results {
+		all.add(f)
+	}
+	fmt.Printf("figure: soak: %s; %.0f attempts per second\n", all, float64(all.attempts)/time.Since(began).Seconds())
+	if *detail != "" {
+		_ = os.WriteFile(*detail, []byte(all.detail()), 0o644)
+	}
+}
+
+// TestSeed tells one trial line by line.
+func TestSeed(t *testing.T) {
+	if *seed == 0 {
+		t.Skip("no -seed is given")
+	}
+	w := try(t, *seed, newFigures())
+	t.Log("\n" + w.text())
+	if len(w.bad) > 0 {
+		t.Errorf("%d violations", len(w.bad))
+	}
+}
+
+// text is the story of a trial.
+func (w *world) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "go test ./internal/soak -run TestSeed -v -args -seed %d\n", w.script.seed)
+	begun := w.story[0].at
+	for i, l := range w.story {
+		fmt.Fprintf(&b, "%4d %9.3fs %s\n", i+1, l.at.Sub(begun).Seconds(), fmt.Sprintf(l.what, l.words()...))
+	}
+	for _, v := range w.bad {
+		fmt.Fprintf(&b, "VIOLATION of %s: %s\n", v.name, v.text)
+	}
+	return b.String()
+}

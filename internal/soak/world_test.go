@@ -1,0 +1,183 @@
+package soak
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/sim"
+)
+
+// world is one trial: a host, what is on its disk, and the controllers that live on
+// it one after the other.
+type world struct {
+	script script
+	policy fsm.Policy
+	host   *sim.Host
+	figs   *figures
+	news   chan struct{} // somebody has to look after the controller
+
+	mu    sync.Mutex // guards what follows
+	disk  disk
+	life  *life
+	lives int
+	ids   int
+	boot  int
+	going bool // the host goes down
+	calls int  // in this phase
+	undos int  // operations that take back, in this phase
+	phase *phase
+	told  told
+	wakes string // what to do with the controller next: "", crash, stop, reboot, finish
+	story []line
+	bad   []violation
+
+	wishes  []made // in the order in which they were submitted
+	tainted bool   // more than plain failures were injected in this phase
+	lated   bool   // an operation takes effect after its answer
+	intents map[string]bool
+}
+
+// made is a wish that was submitted.
+type made struct {
+	wish     fsm.Wish
+	life     int
+	admitted bool
+	lost     bool // its controller died before it was answered
+	answers  int
+}
+
+// disk is what outlives a controller; run is what a boot forgets.
+type disk struct {
+	intent  *fsm.Intent
+	history []fsm.Attempt
+	wish    *fsm.Wish    // of run
+	last    *fsm.Attempt // of run
+	state   fsm.State    // of run
+	boot    string       // that wrote state
+	posted  []func()     // records that the writer has not taken yet
+}
+
+// flush writes the first n of what was posted; the rest is lost if lose is set.
+func (d *disk) flush(n int, lose bool) {
+	n = min(n, len(d.posted))
+	for _, write := range d.posted[:n] {
+		write()
+	}
+	if d.posted = d.posted[n:]; lose {
+		d.posted = nil
+	}
+}
+
+// line is one line of the story of a trial, put into words only when it is told.
+type line struct {
+	at   time.Time
+	life int
+	what string
+	args []any
+}
+
+func (w *world) tell(what string, args ...any) {
+	w.story = append(w.story, line{time.Now(), w.lives, what, args})
+}
+
+// violation is an invariant that did not hold.
+type violation struct{ name, text string }
+
+func (w *world) fail(name, format string, args ...any) {
+	v := violation{name, fmt.Sprintf(format, args...)}
+	w.bad = append(w.bad, v)
+	w.tell("VIOLATION of %s: %s", v.name, v.text)
+}
+
+// newWorld is a trial before its first controller starts.
+func newWorld(s script, figs *figures) *world {
+	w := &world{script: s, policy: variants[s.variant], figs: figs, news: make(chan struct{}, 1), boot: 1, intents: map[string]bool{}}
+	w.host = sim.New(w.policy)
+	w.host.Character = s.host
+	for v, d := range s.takes {
+		w.host.Takes(v, d)
+	}
+	w.disk.boot, w.disk.state = w.bootID(), fsm.AtDesktop
+	starts[s.start].set(w)
+	if w.disk.state != fsm.Boot {
+		w.disk.wish = &fsm.Wish{ID: "w-0", Mode: trueMode(w.truth(), w.policy), Reason: fsm.ByBoot, By: fsm.NoCaller}
+	}
+	w.tell("variant %d, start: %s, host %+v, takes %v", s.variant, starts[s.start].name, s.host, s.takes)
+	return w
+}
+
+func (w *world) bootID() string { return fmt.Sprintf("boot-%d", w.boot) }
+
+func (w *world) truth() fsm.Facts { return w.host.Truth(fsm.Query{About: fsm.Everything}) }
+
+func (w *world) newID() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ids++
+	return fmt.Sprintf("id-%d", w.ids)
+}
+
+// poke wakes who runs the trial.
+func (w *world) poke() {
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// wishFor picks a mode by the one that is observed.
+func wishFor(at fsm.Mode, pick float64) fsm.Mode {
+	var order []fsm.Mode // the first most often, the last rarely
+	switch at {
+	case fsm.Compute:
+		order = []fsm.Mode{fsm.Desktop, fsm.StudioLocal, fsm.Compute}
+	case fsm.StudioLocal:
+		order = []fsm.Mode{fsm.Compute, fsm.Desktop, fsm.StudioLocal}
+	default:
+		order = []fsm.Mode{fsm.Compute, fsm.StudioLocal, fsm.Desktop}
+	}
+	switch {
+	case pick < 0.68:
+		return order[0]
+	case pick < 0.93:
+		return order[1]
+	}
+	return order[2]
+}
+
+// submit makes a wish as the door of D4 does: on disk first, then to the engine.
+// The caller holds no lock.
+func (w *world) submit(mode fsm.Mode, reason fsm.Reason, force bool) {
+	w.mu.Lock()
+	l := w.life
+	if l == nil || l.dead {
+		w.mu.Unlock()
+		return
+	}
+	m := made{wish: fsm.Wish{ID: fmt.Sprintf("w-%d", len(w.wishes)+1), Mode: mode, Reason: reason, By: fsm.Caller{UID: 1000}, At: time.Now(), Force: force},
+		life: w.lives}
+	m.admitted, _ = w.policy.Gate.Admit(reason)
+	if m.admitted {
+		w.disk.wish = &m.wish
+	}
+	w.wishes = append(w.wishes, m)
+	l.quiet = false
+	w.tell("wish %s for %s by %s", m.wish.ID, mode, reason)
+	w.mu.Unlock()
+	l.eng.Submit(m.wish)
+	l.answersSoon(m)
+}
+
+// change lets an event of the world happen; the caller holds no lock.
+func (w *world) change(n int) {
+	e := events[n%len(events)]
+	w.mu.Lock()
+	if w.life != nil {
+		w.life.quiet = false
+	}
+	w.tell("event: %s", e.name)
+	w.mu.Unlock()
+	e.do(w)
+}
