@@ -51,7 +51,7 @@ func (w *world) begin(before *engine.Engine) {
 	w.tell("controller %d starts: first %v, wish %s, intent %s", l.n, first, nameOf(d.wish), intentName(d.intent))
 	l.eng = engine.New(opt)
 	w.life = l
-	w.host.Hint = l.eng.Hint
+	w.heard.Store(l.eng)
 	ctx, stop := context.WithCancel(context.WithValue(context.Background(), atRest{}, true))
 	l.stop = stop
 	w.mu.Unlock()

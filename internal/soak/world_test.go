@@ -3,9 +3,11 @@ package soak
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/engine"
 	"github.com/modewatch/modewatch/internal/sim"
 )
 
@@ -16,7 +18,8 @@ type world struct {
 	policy fsm.Policy
 	host   *sim.Host
 	figs   *figures
-	news   chan struct{} // somebody has to look after the controller
+	news   chan struct{}                 // somebody has to look after the controller
+	heard  atomic.Pointer[engine.Engine] // who is told of changes
 
 	mu    sync.Mutex // guards what follows
 	disk  disk
@@ -96,6 +99,11 @@ func newWorld(s script, figs *figures) *world {
 	w := &world{script: s, policy: variants[s.variant], figs: figs, news: make(chan struct{}, 1), boot: 1, intents: map[string]bool{}}
 	w.host = sim.New(w.policy)
 	w.host.Character = s.host
+	w.host.Hint = func(about fsm.Subject) {
+		if eng := w.heard.Load(); eng != nil {
+			eng.Hint(about)
+		}
+	}
 	for v, d := range s.takes {
 		w.host.Takes(v, d)
 	}
