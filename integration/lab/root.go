@@ -54,7 +54,7 @@ func (c cache) use(ctx context.Context) (string, *os.File, error) {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return "", nil, fmt.Errorf("cannot make the lab's cache: %w", err)
 	}
-	gate, err := lock(ctx, filepath.Join(c.dir, "lock"), unix.LOCK_EX)
+	gate, err := Lock(ctx, filepath.Join(c.dir, "lock"), unix.LOCK_EX)
 	if err != nil {
 		return "", nil, err
 	}
@@ -65,7 +65,7 @@ func (c cache) use(ctx context.Context) (string, *os.File, error) {
 			return "", nil, err
 		}
 	}
-	inUse, err := lock(ctx, dir+".lock", unix.LOCK_SH)
+	inUse, err := Lock(ctx, dir+".lock", unix.LOCK_SH)
 	if err != nil {
 		return "", nil, err
 	}
@@ -123,7 +123,7 @@ func (c cache) dropOthers(ctx context.Context) error {
 func dropRoot(ctx context.Context, path string) error {
 	now, cancel := context.WithCancel(ctx)
 	cancel()
-	unused, err := lock(now, path+".lock", unix.LOCK_EX)
+	unused, err := Lock(now, path+".lock", unix.LOCK_EX)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -153,13 +153,14 @@ func removeTree(path string) error {
 	return os.RemoveAll(path)
 }
 
-// lock opens path and takes the lock, trying again until ctx ends (at least once).
-func lock(ctx context.Context, path string, how int) (*os.File, error) {
+// Lock opens path, or makes it, and takes the lock (unix.LOCK_EX or unix.LOCK_SH),
+// trying again until ctx ends (at least once). Closing the file gives it back.
+func Lock(ctx context.Context, path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the lock: %w", err)
 	}
-	for {
+	for { // to wait in flock itself could not end with ctx
 		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		if err == nil {
 			return f, nil

@@ -23,7 +23,7 @@ func Standins(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", fmt.Errorf("cannot make the directory of the stand-ins: %w", err)
 	}
-	gate, err := lock(ctx, filepath.Join(theCache().dir, "standins.lock"), unix.LOCK_EX)
+	gate, err := Lock(ctx, filepath.Join(theCache().dir, "standins.lock"), unix.LOCK_EX)
 	if err != nil {
 		return "", err
 	}

@@ -192,26 +192,25 @@ func (b *Bus) GetAll(ctx context.Context, o Object, face string) (map[string]dbu
 	return props, err
 }
 
-// All reads the properties of many objects at once: the calls go out together.
+// All reads the properties of many objects at once: the calls go out together. It
+// ends with ctx, or two seconds after the last answer: many take longer than one.
 // A nil map stands for an object that has gone.
 func (b *Bus) All(ctx context.Context, dest, face string, paths []dbus.ObjectPath) ([]map[string]dbus.Variant, error) {
 	conn, err := b.connection()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	calls := make([]*dbus.Call, len(paths))
 	for i, p := range paths {
 		calls[i] = conn.Object(dest, p).GoWithContext(ctx, propertyAll, noAutoStart, make(chan *dbus.Call, 1), face)
 	}
+	if err := answered(ctx, calls); err != nil {
+		return nil, err
+	}
 	out := make([]map[string]dbus.Variant, len(paths))
 	for i, c := range calls {
-		select {
-		case <-c.Done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
 		switch {
 		case c.Err == nil:
 			if err := c.Store(&out[i]); err != nil {
@@ -222,6 +221,24 @@ func (b *Bus) All(ctx context.Context, dest, face string, paths []dbus.ObjectPat
 		}
 	}
 	return out, nil
+}
+
+// answered waits for calls that went out together, as long as one is answered after
+// the other.
+func answered(ctx context.Context, calls []*dbus.Call) error {
+	silence := time.NewTimer(callTimeout)
+	defer silence.Stop()
+	for _, c := range calls {
+		select {
+		case <-c.Done:
+			silence.Reset(callTimeout)
+		case <-silence.C:
+			return context.DeadlineExceeded
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // Vanished tells whether an error says that the object is not there any more.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -115,6 +116,31 @@ func TestNoAnswer(t *testing.T) {
 		if err := bustest.Within(t, ended, "the end of a call without a deadline"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) < callTimeout {
 			t.Errorf("%v after %v, want %v", err, time.Since(began), callTimeout)
 		}
+	}
+}
+
+// Many answers may take long together; only silence ends the wait.
+func TestManyAnswersTakeTheirTime(t *testing.T) {
+	for _, mute := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var calls []*dbus.Call
+			for i := range 5 {
+				c := &dbus.Call{Done: make(chan *dbus.Call, 1)}
+				calls = append(calls, c)
+				if i < 3 || !mute {
+					time.AfterFunc(time.Duration(i+1)*callTimeout*3/4, func() { c.Done <- c })
+				}
+			}
+			began := time.Now()
+			err := answered(t.Context(), calls)
+			want, took := 5*callTimeout*3/4, time.Since(began)
+			if mute {
+				want = 3*callTimeout*3/4 + callTimeout
+			}
+			if took != want || errors.Is(err, context.DeadlineExceeded) != mute {
+				t.Errorf("mute %v: %v after %v, want %v", mute, err, took, want)
+			}
+		})
 	}
 }
 

@@ -112,6 +112,29 @@ const (
 	manager = "/user.slice/user-1000.slice/user@1000.service"
 )
 
+// The manager keeps what logind took for a session, and maybe what others gave it.
+func TestTheManagerHoldsForLogind(t *testing.T) {
+	tr := tree{t, t.TempDir()}
+	tr.add(fake{pid: 1, comm: "systemd", exe: "/usr/lib/systemd/systemd", cgroup: "/init.scope",
+		fds: []string{"/dev/dri/card1", "/dev/nvidia0", "/dev/nvidia1"}})
+	tr.add(fake{pid: 22, ppid: 1, comm: "systemd-logind", exe: "/usr/lib/systemd/systemd-logind", cgroup: "/system.slice/systemd-logind.service",
+		fds: []string{"/dev/dri/card1"}})
+	tr.add(fake{pid: 24, ppid: 1, comm: "nvidia-persiste", cgroup: "/system.slice/nvidia-persistenced.service", fds: []string{"/dev/nvidia0"}})
+	tr.add(fake{pid: 25, ppid: 1, comm: "systemd-logind", exe: "/home/mallory/miner", cgroup: session, uid: 1000, fds: []string{"/dev/nvidia1"}})
+	got, err := tr.source(policy()).GPU(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range got.Holders {
+		if want := h.PID != 25 && (h.PID != 1 || h.Node == "/dev/dri/card1"); h.Infra != want {
+			t.Errorf("%s: infrastructure %v, want %v", h, h.Infra, want)
+		}
+	}
+	if len(got.Holders) != 6 {
+		t.Errorf("holders: %v", got.Holders)
+	}
+}
+
 func TestGPUHolders(t *testing.T) {
 	tr := newTree(t)
 	tr.add(fake{pid: 20, ppid: 1, comm: "Hyprland", exe: "/nix/store/x/bin/.Hyprland-wrapped", cgroup: session, uid: 1000,

@@ -151,7 +151,21 @@ func (t *table) gpu(p fsm.GPUPolicy) (fsm.GPU, error) {
 			out.Holders = append(out.Holders, h)
 		}
 	}
+	keptForLogind(out.Holders)
 	return out, nil
+}
+
+// keptForLogind counts PID 1 as infrastructure on the nodes that logind holds: the
+// manager keeps a copy of each descriptor that logind took for a session, should
+// logind be restarted, and drops it when the session ends (D16). What it keeps for
+// anybody else is a holder like all others.
+func keptForLogind(holders []fsm.GPUHolder) {
+	for i := range holders {
+		h := &holders[i]
+		h.Infra = h.Infra || h.PID == 1 && slices.ContainsFunc(holders, func(o fsm.GPUHolder) bool {
+			return o.Infra && o.Comm == "systemd-logind" && o.Node == h.Node
+		})
+	}
 }
 
 // existing lists the device nodes that match any of the patterns.

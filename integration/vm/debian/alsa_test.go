@@ -16,6 +16,7 @@ func TestAPlayerOnTheBareCard(t *testing.T) {
 	m.Must(t, "systemd-run", "--quiet", "--unit=player", "aplay", "-q", "-D", "hw:0", "-f", "S16_LE", "-c", "2", "-r", "48000", "/dev/zero")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	// The card's state is told to nobody who does not read it.
 	const running = `until grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status; do sleep 0.05; done`
 	if r, err := m.Run(ctx, "sh", "-c", running); err != nil {
 		t.Fatal(r, err)

@@ -2,6 +2,7 @@ package debian
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -36,37 +37,36 @@ func image(ctx context.Context) (string, *os.File, error) {
 	return lab.Made(ctx, filepath.Join(dir, "debian"), "lab_root='"+root+"'\n"+recipe)
 }
 
-// saved finds or makes the overlay with the state after the boot, and tells which
-// accelerator it is of.
-func saved(ctx context.Context, image string) (overlay, accel string, err error) {
-	gate, err := os.OpenFile(filepath.Join(image, "state.lock"), os.O_CREATE|os.O_RDWR, 0o644)
+// saved finds or makes the overlay with the state after the boot. It returns it open,
+// as another process may remove it as outdated, and which accelerator it is of.
+func saved(ctx context.Context, image string) (overlay *os.File, accel string, err error) {
+	gate, err := lab.Lock(ctx, filepath.Join(image, "state.lock"), unix.LOCK_EX)
 	if err != nil {
-		return "", "", err
+		return nil, "", err
 	}
 	defer gate.Close()
-	if err := unix.Flock(int(gate.Fd()), unix.LOCK_EX); err != nil {
-		return "", "", fmt.Errorf("cannot lock the saved state: %w", err)
-	}
 	hands, err := packAgent(ctx, image)
 	if err != nil {
-		return "", "", err
+		return nil, "", err
 	}
 	version, err := exec.CommandContext(ctx, "qemu-system-x86_64", "--version").Output()
 	if err != nil {
-		return "", "", fmt.Errorf("cannot ask the emulator for its version: %w", err)
+		return nil, "", fmt.Errorf("cannot ask the emulator for its version: %w", err)
 	}
 	var why error
 	for _, accel := range accelerators() {
 		args := strings.Join(arguments("", "", accel, ""), " ")
 		sum := sha256.Sum256([]byte(strings.Join([]string{hands, string(version), args}, "\n")))
-		overlay := filepath.Join(image, "up-"+accel+"-"+hex.EncodeToString(sum[:8])+".qcow2")
-		err := save(ctx, image, overlay, accel)
+		path := filepath.Join(image, "up-"+accel+"-"+hex.EncodeToString(sum[:8])+".qcow2")
+		if err = save(ctx, image, path, accel); err == nil {
+			overlay, err = os.Open(path)
+		}
 		if err == nil {
 			return overlay, accel, nil
 		}
 		why = errors.Join(why, fmt.Errorf("by %s: %w", accel, err))
 	}
-	return "", "", why
+	return nil, "", why
 }
 
 // accelerators are those to try, in this order.
@@ -99,9 +99,22 @@ func save(ctx context.Context, image, overlay, accel string) error {
 		return fmt.Errorf("cannot make an overlay: %w\n%s", err, out)
 	}
 	if err := bootAndSave(ctx, image, temp, accel); err != nil {
-		return errors.Join(err, os.WriteFile(broken, []byte(err.Error()), 0o644))
+		return errors.Join(err, os.WriteFile(broken, []byte(err.Error()), 0o644), dropOthers(overlay))
 	}
-	return os.Rename(temp, overlay)
+	return errors.Join(os.Rename(temp, overlay), dropOthers(overlay))
+}
+
+// dropOthers removes what is of other states of the accelerator. It is called with
+// the states locked; who is about to use one has it open.
+func dropOthers(overlay string) error {
+	accel, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(overlay), "up-"), "-")
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(overlay), "up-"+accel+"-*"))
+	for _, path := range found {
+		if !strings.HasPrefix(path, overlay) {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
 }
 
 func bootAndSave(ctx context.Context, image, overlay, accel string) error {
@@ -145,17 +158,21 @@ func packAgent(ctx context.Context, image string) (string, error) {
 	return hex.EncodeToString(sum[:]), writeTar(filepath.Join(image, "agent.tar"), data)
 }
 
+// writeTar leaves a file alone that is as it shall be.
 func writeTar(path string, program []byte) error {
-	out, err := os.Create(path + ".new")
-	if err != nil {
-		return err
-	}
-	w := tar.NewWriter(out)
-	err = w.WriteHeader(&tar.Header{Name: "agent", Mode: 0o755, Size: int64(len(program))})
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	err := w.WriteHeader(&tar.Header{Name: "agent", Mode: 0o755, Size: int64(len(program))})
 	if err == nil {
 		_, err = w.Write(program)
 	}
-	if err := errors.Join(err, w.Close(), out.Close()); err != nil {
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
+	}
+	if is, err := os.ReadFile(path); err == nil && bytes.Equal(is, archive.Bytes()) {
+		return nil
+	}
+	if err := os.WriteFile(path+".new", archive.Bytes(), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)

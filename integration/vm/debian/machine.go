@@ -75,8 +75,11 @@ func restore(ctx context.Context, dir string) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer state.Close()
 	overlay := filepath.Join(dir, "disk.qcow2")
-	if out, err := exec.CommandContext(ctx, "cp", "--reflink=auto", state, overlay).CombinedOutput(); err != nil {
+	copying := exec.CommandContext(ctx, "cp", "--reflink=auto", "/proc/self/fd/0", overlay)
+	copying.Stdin = state
+	if out, err := copying.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("cannot copy the saved state: %w\n%s", err, out)
 	}
 	e, err := emulate(ctx, image, overlay, accel, "up")

@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -21,18 +22,33 @@ import (
 )
 
 func main() {
-	// Without the poller: reads wait, as there is nothing else to wait for.
-	fd, err := unix.Open(os.Args[1], unix.O_RDWR|unix.O_CLOEXEC, 0)
+	p, err := open(os.Args[1])
 	if err != nil {
 		log.Fatalf("agent: cannot open the port: %v", err)
 	}
-	serve(&port{file: os.NewFile(uintptr(fd), os.Args[1])})
+	serve(p)
 }
 
 // port is the serial port, which is at its end while nobody listens.
 type port struct {
 	file *os.File
 	mu   sync.Mutex
+	turn chan os.Signal // told when the other end is opened or closed
+}
+
+func open(path string) (*port, error) {
+	// Without the poller: reads wait, as there is nothing else to wait for.
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	p := &port{file: os.NewFile(uintptr(fd), path), turn: make(chan os.Signal, 1)}
+	signal.Notify(p.turn, unix.SIGIO)
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETOWN, os.Getpid()); err != nil {
+		return nil, err
+	}
+	_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_RDWR|unix.O_ASYNC)
+	return p, err
 }
 
 func (p *port) Read(b []byte) (int, error) {
@@ -41,7 +57,7 @@ func (p *port) Read(b []byte) (int, error) {
 		if n > 0 || err != nil && err != io.EOF {
 			return n, err
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-p.turn
 	}
 }
 
