@@ -14,7 +14,8 @@
 //		m.Must(t, "modprobe", "snd-dummy")               // fails the test if the command fails
 //		r, err := m.Run(t.Context(), "modewatch", "state", "--json")
 //		err = m.Put(t.Context(), "/on/the/host", "/in/the/guest")
-//		err = m.QMP(t.Context(), "input-send-event", args, nil)
+//		m.Key(t, "shift")                                // on its keyboard; Move is its mouse
+//		err = m.QMP(t.Context(), "system_wakeup", nil, nil)
 //	}
 //
 // # How it is quick

@@ -68,7 +68,7 @@ func arguments(image, overlay, accel, state string) []string {
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=agent,fd=3",
 		"-device", "virtserialport,chardev=agent,name=agent",
 		"-chardev", "socket,id=qmp,fd=4", "-mon", "chardev=qmp,mode=control",
-		"-device", "virtio-gpu-pci",
+		"-device", "virtio-gpu-pci", "-device", "virtio-keyboard-pci", "-device", "virtio-mouse-pci",
 	}
 	if state != "" {
 		args = append(args, "-loadvm", state)
