@@ -1,23 +1,16 @@
 package debian
 
 import (
-	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/modewatch/modewatch/fsm"
-	furnished "github.com/modewatch/modewatch/integration/desk"
 )
 
 // seat is a machine with modewatch on it, where alice is logged in on the first
 // console whenever that is free, and sway is on the card.
-type seat struct {
-	*Machine
-	t *testing.T
-}
+type seat struct{ *guest }
 
 // Alice's login shell on the console, when it execs sway itself, and when it leaves
 // that to her service manager and waits.
@@ -30,85 +23,21 @@ exec systemctl --user start --wait sway.service`
 // atTheSeat are the files by which sway comes up. It tells /run/up when it does.
 func atTheSeat(shell string) map[string]string {
 	return map[string]string{
-		"/etc/systemd/system/getty@tty1.service.d/autologin.conf": "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin alice --noclear %I $TERM\n",
-		"/home/alice/.bash_profile":                               "export WLR_RENDERER=pixman\n[ \"$(tty)\" = /dev/tty1 ] || return\n" + shell + "\n",
-		"/opt/burn":                                               burn,
-		"/etc/sway.conf":                                          "swaybg_command -\nxwayland disable\nexec echo up >/run/up\n",
+		onTheConsole:                autologin,
+		"/home/alice/.bash_profile": "export WLR_RENDERER=pixman\n[ \"$(tty)\" = /dev/tty1 ] || return\n" + shell + "\n",
+		"/opt/burn":                 burn,
+		"/etc/sway.conf":            "swaybg_command -\nxwayland disable\nexec echo up >/run/up\n",
 		"/etc/systemd/user/sway.service": "[Unit]\nBindsTo=graphical-session.target\nBefore=graphical-session.target\n" +
 			"[Service]\nType=exec\nExecStart=/usr/bin/sway --config /etc/sway.conf\nSlice=session.slice\n",
 	}
 }
 
-// slowly is a configuration for a machine that is ten times as slow as others, and
-// small. What a test waits for in vain, the release of the GPU, stays short.
-const slowly = `
-[transitions.deadlines]
-start = "90s"
-stop = "90s"
-isolate = "90s"
-session_term = "30s"
-session_kill = "30s"
-gpu_release = "15s"
-budgets = "60s"
-observe = "60s"
-[vllm]
-ready = "90s"
-drain.deadline = "30s"
-[guards.cpu_load_safe]
-max_pressure = 100
-[guards.memory_headroom]
-floor = "64MiB"
-[units]
-session_starters = ["getty@tty1.service"]
-`
-
-// newSeat boots a machine with a desk's files, the daemon up and nobody logged in
-// yet. config is appended to what suits the machine.
+// newSeat boots a machine with nobody logged in yet.
 func newSeat(t *testing.T, config string, files map[string]string) *seat {
 	t.Helper()
-	Need(t)
-	o := furnished.Options(t, slowly+config, files)
-	s := &seat{Boot(t, Options{Install: o.Install, Files: o.Files}), t}
-	// Sound is another test's: here it would only take time.
-	s.sh(`systemctl --global mask --quiet pipewire.socket pipewire-pulse.socket pipewire.service wireplumber.service filter-chain.service
-		mkfifo -m 0666 /run/up
-		systemd-sysusers
-		systemd-tmpfiles --create modewatch.conf
-		systemctl daemon-reload
-		systemctl reload dbus.service
-		systemctl start k3s.service modewatch.service`)
+	s := &seat{newGuest(t, config, files)}
+	s.sh("mkfifo -m 0666 /run/up")
 	return s
-}
-
-func (s *seat) sh(script string) string {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 90*time.Second)
-	defer cancel()
-	r, err := s.Run(ctx, "sh", "-euc", script)
-	if err != nil || r.Code != 0 {
-		s.t.Fatalf("%s: %v, exit code %d\n%s%s\n%s", script, err, r.Code, r.Stdout, r.Stderr, s.story())
-	}
-	return strings.TrimSpace(r.Stdout)
-}
-
-// mode runs modewatch, which may take long here, and wants an exit code.
-func (s *seat) mode(code int, args ...string) Result {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
-	defer cancel()
-	r, err := s.Run(ctx, append([]string{"modewatch"}, args...)...)
-	if err != nil || r.Code != code {
-		s.t.Fatalf("modewatch %v: %v, exit %d, want %d\n%s%s\n%s", args, err, r.Code, code, r.Stdout, r.Stderr, s.story())
-	}
-	return r
-}
-
-func (s *seat) story() string {
-	r, err := s.Run(context.Background(), "journalctl", "-q", "-b", "-t", "modewatch", "-t", "sway", "-t", "systemd-logind", "-o", "short-monotonic", "--no-hostname")
-	if err != nil {
-		return err.Error()
-	}
-	return r.Stdout
 }
 
 // swayIsUp waits until sway says so, and wants it to be master of the card.
@@ -131,16 +60,6 @@ func (s *seat) clients() map[string]bool {
 		}
 	}
 	return found
-}
-
-// last is the record of the last attempt.
-func (s *seat) last() (a fsm.Attempt) {
-	s.t.Helper()
-	text := s.sh("cat /run/mode-controller/last-transition.json")
-	if err := json.Unmarshal([]byte(text), &a); err != nil {
-		s.t.Fatalf("%v\n%s", err, text)
-	}
-	return a
 }
 
 // isHeadless wants compute and nobody at the card, and that nothing brings a login on
