@@ -65,10 +65,13 @@ func newGuest(t *testing.T, config string, files map[string]string) *guest {
 	return g
 }
 
+// patience bounds each wait, on CPUs that several machines share.
+const patience = 3 * time.Minute
+
 // sh runs a script, which has to succeed, and returns what it says.
 func (g *guest) sh(script string) string {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
 	r, err := g.Run(ctx, "sh", "-euc", script)
 	if err != nil || r.Code != 0 {
@@ -80,7 +83,7 @@ func (g *guest) sh(script string) string {
 // mode runs modewatch, which may take long here, and wants an exit code.
 func (g *guest) mode(code int, args ...string) Result {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
 	r, err := g.Run(ctx, append([]string{"modewatch"}, args...)...)
 	if err != nil || r.Code != code {

@@ -54,7 +54,7 @@ func (h *home) notes(kind string) []string {
 
 func (h *home) eventually(what string, cond func() bool) {
 	h.t.Helper()
-	late := time.After(90 * time.Second)
+	late := time.After(patience)
 	for !cond() {
 		select {
 		case <-time.After(rarely):
