@@ -30,6 +30,8 @@ type life struct {
 	passed   string // the attempt counted last as past the point of no return
 	failed   string // the attempt of which a step forward failed
 	cur      *running
+	owed     *fsm.Intent         // what it found half way, until it has begun or come to rest
+	owedWish fsm.Mode            // what was wished then
 	stoodID  string              // the attempt before whose first step
 	stood    map[string]fsm.Unit // the units were so
 	snap     fsm.Snapshot
@@ -49,6 +51,12 @@ func (w *world) begin(before *engine.Engine) {
 		Wish: d.wish, Intent: d.intent, Last: d.last, Past: l.past, First: first, BootWish: l.bootWish, Keep: l.keep,
 		Going: func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.going }}
 	w.tell("controller %d starts: first %v, wish %s, intent %s", l.n, first, nameOf(d.wish), intentName(d.intent))
+	if d.intent != nil && l.unended(d.intent) {
+		l.owed = d.intent
+		if d.wish != nil {
+			l.owedWish = d.wish.Mode
+		}
+	}
 	l.eng = engine.New(opt)
 	w.life = l
 	w.host.Hint = l.eng.Hint
@@ -225,6 +233,7 @@ func (l *life) Ahead(i *fsm.Intent) error {
 		l.passed = i.ID
 		l.figs.passed++
 	}
+	l.stepsProven(i)
 	l.tell("intent of %s: step %d of %d, no return %v, undoing %v", i.ID, i.Step, len(i.Plan.Steps), i.NoReturn, i.Undoing)
 	l.mu.Unlock()
 	if again := l.callAt("ahead", i.Step, len(i.Plan.Steps)); after == nil {
@@ -234,6 +243,17 @@ func (l *life) Ahead(i *fsm.Intent) error {
 		l.die(after.n)
 	}
 	return nil
+}
+
+// unended tells whether an intent asks something of the next start: its attempt has
+// no record, or one that leaves it half way. The caller holds the lock.
+func (l *life) unended(i *fsm.Intent) bool {
+	for _, a := range l.disk.history {
+		if a.ID == i.ID {
+			return a.Halt == fsm.HaltShutdown || a.Halt == fsm.HaltSupersede && i.NoReturn
+		}
+	}
+	return true
 }
 
 // past looks an attempt up in the history on disk.
