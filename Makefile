@@ -62,7 +62,7 @@ bench: deps stage
 # Random trials of the engine on a host in memory, for as long as SOAK says.
 SOAK ?= 1h
 soak:
-	$(GO) test ./internal/soak -count=1 -timeout 0 -run '^TestTrials$$' -args -for $(SOAK)
+	$(GO) test ./internal/soak -v -count=1 -timeout 0 -run '^TestTrials$$' -args -for $(SOAK)
 
 # Boot the lab, move the host from desktop to compute and show it live.
 run: deps stage

@@ -17,7 +17,6 @@ type figures struct {
 	plans                    map[string]int
 	outcomes                 map[fsm.Outcome]int
 	triples                  map[triple]int
-	steps                    map[triple]int // with no fault: how often it was done
 }
 
 // triple is a step of a plan and what goes wrong with it.
@@ -27,7 +26,7 @@ type triple struct {
 }
 
 func newFigures() *figures {
-	return &figures{kinds: map[string]int{}, plans: map[string]int{}, outcomes: map[fsm.Outcome]int{}, triples: map[triple]int{}, steps: map[triple]int{}}
+	return &figures{kinds: map[string]int{}, plans: map[string]int{}, outcomes: map[fsm.Outcome]int{}, triples: map[triple]int{}}
 }
 
 // count counts something that goes wrong with an operation; the caller holds the lock.
@@ -59,7 +58,6 @@ func (f *figures) add(o *figures) {
 	addTo(f.plans, o.plans)
 	addTo(f.outcomes, o.outcomes)
 	addTo(f.triples, o.triples)
-	addTo(f.steps, o.steps)
 }
 
 func addTo[K comparable](to, from map[K]int) {

@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -59,7 +58,6 @@ func (w *world) begin(before *engine.Engine) {
 	}
 	l.eng = engine.New(opt)
 	w.life = l
-	w.host.Hint = l.eng.Hint
 	ctx, stop := context.WithCancel(context.WithValue(context.Background(), atRest{}, true))
 	l.stop = stop
 	w.mu.Unlock()
@@ -245,29 +243,6 @@ func (l *life) Ahead(i *fsm.Intent) error {
 	return nil
 }
 
-// unended tells whether an intent asks something of the next start: its attempt has
-// no record, or one that leaves it half way. The caller holds the lock.
-func (l *life) unended(i *fsm.Intent) bool {
-	for _, a := range l.disk.history {
-		if a.ID == i.ID {
-			return a.Halt == fsm.HaltShutdown || a.Halt == fsm.HaltSupersede && i.NoReturn
-		}
-	}
-	return true
-}
-
-// past looks an attempt up in the history on disk.
-func (l *life) past(id string) *fsm.Attempt {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.disk.history {
-		if a.ID == id {
-			return &a
-		}
-	}
-	return nil
-}
-
 func (l *life) bootWish(w fsm.Wish) { l.keep(w, "") }
 
 func (l *life) keep(w fsm.Wish, instead string) {
@@ -279,27 +254,6 @@ func (l *life) keep(w fsm.Wish, instead string) {
 		l.disk.wish = &w
 	}
 	l.kept(w)
-}
-
-func nameOf(w *fsm.Wish) string {
-	if w == nil {
-		return "none"
-	}
-	return w.ID + " for " + string(w.Mode)
-}
-
-func intentID(i *fsm.Intent) string {
-	if i == nil {
-		return ""
-	}
-	return i.ID
-}
-
-func intentName(i *fsm.Intent) string {
-	if i == nil {
-		return "none"
-	}
-	return fmt.Sprintf("%s %s -> %s, step %d, no return %v, undoing %v", i.ID, i.Plan.From, i.Plan.To, i.Step, i.NoReturn, i.Undoing)
 }
 
 // answersSoon checks a moment later that the engine has taken a wish, whatever the

@@ -90,11 +90,14 @@ func write(seed uint64) script {
 	return s
 }
 
+// hard are events that hard guards refuse by.
+var hard = []int{0, 23, 28, 31}
+
 // focus turns a third of the trials to what is rare otherwise: steps that a plan has in
 // few situations, and what an idle host does by itself.
 func (s *script) focus(r *rand.Rand) {
 	n := r.IntN(100)
-	if n >= 34 {
+	if n >= 38 {
 		return
 	}
 	for i := range s.phases {
@@ -109,6 +112,10 @@ func (s *script) focus(r *rand.Rand) {
 			p.stands, p.to = quiet, []fsm.Mode{fsm.Desktop, fsm.StudioLocal}[r.IntN(2)]
 		case n < 26:
 			s.variant, p.stands, p.to = 3, deskless, []fsm.Mode{fsm.Desktop, fsm.Compute}[r.IntN(2)]
+		case n < 30:
+			s.variant, p.force, p.pick = 7, true, 0 // and it is refused by what no force passes over
+			bad := moment{at: point{"call", 1}, act: action{what: "event", n: hard[r.IntN(len(hard))]}}
+			p.moments = append(p.moments, bad)
 		default:
 			s.variant, p.idle, p.stands, p.rest = 6, true, []int{plainDesk, plainStudio}[r.IntN(2)], 4*time.Minute
 		}

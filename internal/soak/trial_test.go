@@ -57,9 +57,9 @@ func (w *world) settle() {
 		synctest.Wait()
 		w.mu.Lock()
 		w.disk.flush(len(w.disk.posted), false)
-		l, what := w.life, w.wakes
+		l, what, dead := w.life, w.wakes, w.life.dead
 		w.mu.Unlock()
-		if l.dead || what != "" {
+		if dead || what != "" {
 			w.replace(l, what)
 			continue
 		}
