@@ -50,6 +50,25 @@ func TestALookThatTakesLongMakesTheOthersOld(t *testing.T) {
 	})
 }
 
+// An attempt that was left half way for a wish that then is cancelled is not left so.
+func TestAWishThatIsCancelledLeavesNothingHalfWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, mannedDesk(), nil)
+		r.host.Takes(fsm.EndSession, 3*time.Second)
+		w, next := wish(fsm.Compute), wish(fsm.Desktop)
+		r.eng.Submit(w)
+		time.Sleep(time.Second)
+		r.eng.Submit(next)
+		r.eng.Cancel(fsm.NoCaller)
+		r.answered(w.ID, next.ID)
+		time.Sleep(time.Minute)
+		r.state(fsm.AtDesktop)
+		if u := r.units()[displayManager]; u.Load != "loaded" || !u.Is(true) || r.tape.intent != nil {
+			t.Errorf("the login is held back: %+v; left %v\n%s", u, r.tape.intent, r.tape.text())
+		}
+	})
+}
+
 // A step that was written ahead and then not begun is not taken back: it would undo
 // what was so before.
 func TestAStepThatWasNotBegunIsNotTakenBack(t *testing.T) {
