@@ -13,7 +13,7 @@ STAGE   := out/stage
 # gotestsum runs go test, shows what failed, and lists what was skipped and why.
 GOTESTSUM := $(GO) tool gotestsum
 
-.PHONY: all build deps lint test unit lab test-vm bench run demo stage generate clean
+.PHONY: all build deps lint test unit lab test-vm bench soak run demo stage generate clean
 
 all: build
 
@@ -58,6 +58,11 @@ stage: build
 
 bench: deps stage
 	$(GO) test -count=1 -timeout 40m -run '^TestFigures$$' -v ./integration/bench -args -full
+
+# Random trials of the engine on a host in memory, for as long as SOAK says.
+SOAK ?= 1h
+soak:
+	$(GO) test ./internal/soak -v -count=1 -timeout 0 -run '^TestTrials$$' -args -for $(SOAK)
 
 # Boot the lab, move the host from desktop to compute and show it live.
 run: deps stage

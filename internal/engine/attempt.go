@@ -38,8 +38,9 @@ type attempt struct {
 	after    fsm.Observation
 	record   fsm.Attempt
 	running  fsm.Running
-	step     int  // steps begun
-	changed  bool // a step took effect, or may have
+	looks    time.Time // when the first look began that the plan is judged by
+	step     int       // steps begun
+	changed  bool      // a step took effect, or may have
 	noReturn bool
 	refused  []fsm.Verdict // what refused last
 }
@@ -147,6 +148,7 @@ func (a *attempt) run() {
 // prepare looks, plans and judges. Everything that blocks is found at once.
 func (a *attempt) prepare() (fsm.Halt, string) {
 	defer a.looking()()
+	a.looks = time.Now()
 	a.tell("observing", fsm.Op{}, "a first look at the host", 0)
 	look, plan, err := survey(a.bound(), a.opt.Host, a.opt.Policy, a.wish, a.given)
 	a.facts, a.plan = look.facts, plan

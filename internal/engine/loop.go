@@ -158,11 +158,11 @@ func (l *loop) ended(m ended) {
 }
 
 // follow starts what comes after an attempt: the wish that waits, or, where an
-// attempt was left half way for a wish that then was refused, the repair of the
-// mode that is observed, so that nobody stays without a login.
+// attempt was left half way for a wish that then was refused or cancelled, the repair
+// of the mode that is observed, so that nobody stays without a login.
 func (l *loop) follow(m ended) bool {
 	mode := m.after.Mode
-	left := l.residue && m.attempt.Outcome == fsm.Blocked && mode != fsm.Unknown
+	left := (l.residue && m.attempt.Outcome == fsm.Blocked || m.half) && mode != fsm.Unknown
 	l.residue = m.half
 	switch {
 	case l.closing() != "": // whoever waits is answered by what closes

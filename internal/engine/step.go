@@ -74,15 +74,15 @@ func (a *attempt) haltText(h fsm.Halt) string {
 	return string(h)
 }
 
-// justNow is how old a judgement of the whole plan may be to be right before its
-// first step.
+// justNow is how old what the whole plan was judged by may be, its oldest look too, to
+// be right before its first step.
 const justNow = 500 * time.Millisecond
 
 // justJudged tells whether the guards of the first step have judged it just now, with
 // the whole plan: nothing was done since, and what leads into compute by itself is
 // judged by more.
 func (a *attempt) justJudged(s *fsm.Step) bool {
-	return len(a.record.Verdicts) > 0 && s.Verb != fsm.Isolate && s.Verb != fsm.Start && time.Since(a.facts.At) < justNow
+	return len(a.record.Verdicts) > 0 && s.Verb != fsm.Isolate && s.Verb != fsm.Start && time.Since(a.looks) < justNow
 }
 
 // rejudge judges again, on fresh facts, right before a step, what guards.Before

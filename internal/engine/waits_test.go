@@ -28,6 +28,47 @@ func TestAWaitThatIsRefusedEndsInWhatIsObserved(t *testing.T) {
 	})
 }
 
+// What the plan was judged by is as old as the oldest of its looks: where one of them
+// takes long, the first step is judged again (D8).
+func TestALookThatTakesLongMakesTheOthersOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hooked{Host: sim.Desk(policy())}
+		r := start(t, h.Host, func(o *Options) { o.Host = h })
+		slow, used := true, false
+		h.before = func(q fsm.Query) {
+			if q.About&fsm.AboutInhibitors != 0 && slow {
+				slow = false
+				time.Sleep(time.Second)
+				h.Change(func(f *fsm.Facts, _ *fsm.Logins, _ map[string]fsm.Unit) {
+					f.Audio.Value.Users, used = []fsm.AudioUse{{PID: 7, Comm: "reaper"}}, true
+				})
+			}
+		}
+		if a := r.want(fsm.Compute, fsm.Blocked); !used || a.Exit != 10 || len(h.Done()) != 0 {
+			t.Errorf("exit %d, the host did %v\n%s", a.Exit, h.Done(), r.tape.text())
+		}
+	})
+}
+
+// An attempt that was left half way for a wish that then is cancelled is not left so.
+func TestAWishThatIsCancelledLeavesNothingHalfWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, mannedDesk(), nil)
+		r.host.Takes(fsm.EndSession, 3*time.Second)
+		w, next := wish(fsm.Compute), wish(fsm.Desktop)
+		r.eng.Submit(w)
+		time.Sleep(time.Second)
+		r.eng.Submit(next)
+		r.eng.Cancel(fsm.NoCaller)
+		r.answered(w.ID, next.ID)
+		time.Sleep(time.Minute)
+		r.state(fsm.AtDesktop)
+		if u := r.units()[displayManager]; u.Load != "loaded" || !u.Is(true) || r.tape.intent != nil {
+			t.Errorf("the login is held back: %+v; left %v\n%s", u, r.tape.intent, r.tape.text())
+		}
+	})
+}
+
 // A step that was written ahead and then not begun is not taken back: it would undo
 // what was so before.
 func TestAStepThatWasNotBegunIsNotTakenBack(t *testing.T) {

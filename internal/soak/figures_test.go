@@ -17,7 +17,6 @@ type figures struct {
 	plans                    map[string]int
 	outcomes                 map[fsm.Outcome]int
 	triples                  map[triple]int
-	steps                    map[triple]int // with no fault: how often it was done
 }
 
 // triple is a step of a plan and what goes wrong with it.
@@ -27,7 +26,7 @@ type triple struct {
 }
 
 func newFigures() *figures {
-	return &figures{kinds: map[string]int{}, plans: map[string]int{}, outcomes: map[fsm.Outcome]int{}, triples: map[triple]int{}, steps: map[triple]int{}}
+	return &figures{kinds: map[string]int{}, plans: map[string]int{}, outcomes: map[fsm.Outcome]int{}, triples: map[triple]int{}}
 }
 
 // count counts something that goes wrong with an operation; the caller holds the lock.
@@ -46,6 +45,9 @@ func (l *life) triple(op fsm.Op, fault string) triple {
 	t := triple{op: op.String(), fault: fault}
 	if i := l.disk.intent; i != nil {
 		t.plan, t.undo = planName(i.Plan), i.Undoing || l.walkingBack()
+		if i.Wish.Reason == fsm.ByRecovery && !t.undo {
+			t.plan = resumed + t.plan
+		}
 	}
 	return t
 }
@@ -56,7 +58,6 @@ func (f *figures) add(o *figures) {
 	addTo(f.plans, o.plans)
 	addTo(f.outcomes, o.outcomes)
 	addTo(f.triples, o.triples)
-	addTo(f.steps, o.steps)
 }
 
 func addTo[K comparable](to, from map[K]int) {
@@ -73,26 +74,30 @@ func listed[K cmp.Ordered](m map[K]int) string {
 	return strings.Join(out, ", ")
 }
 
-// least returns how often the rarest of the triples forward, and of those that take
+// resumed marks what a start goes on with, which has any part of a plan.
+const resumed = "resumed "
+
+// least tells how often the rarest of the triples forward, or of those that take
 // back, was injected.
-func (f *figures) least(undo bool) (n, distinct int, which triple) {
+func (f *figures) least(undo bool) string {
+	n, distinct, rare, which := 0, 0, 0, triple{}
 	for t, have := range f.triples {
-		if t.undo != undo {
+		if t.undo != undo || strings.HasPrefix(t.plan, resumed) {
 			continue
 		}
 		if distinct++; distinct == 1 || have < n {
 			n, which = have, t
 		}
+		if have < 100 {
+			rare++
+		}
 	}
-	return n, distinct, which
+	return fmt.Sprintf("%d, %d of them less than 100 times, the least %d times (%s, %s, %s)", distinct, rare, n, which.plan, which.op, which.fault)
 }
 
 // String is the line of figures.
 func (f *figures) String() string {
 	crashes := f.kinds["crash-before"] + f.kinds["crash-after"]
-	n, all, which := f.least(false)
-	u, back, rarest := f.least(true)
-	return fmt.Sprintf("attempts %d, trials %d, past the point of no return %.1f %%, deaths %d; (plan, step, fault) %d, the least %d times (%s, %s, %s); taking back %d, the least %d times (%s, %s, %s); injected: %s; outcomes: %s",
-		f.attempts, f.trials, 100*float64(f.passed)/float64(max(f.attempts, 1)), crashes, all, n, which.plan, which.op, which.fault,
-		back, u, rarest.plan, rarest.op, rarest.fault, listed(f.kinds), listed(f.outcomes))
+	return fmt.Sprintf("attempts %d, trials %d, past the point of no return %.1f %%, deaths %d; (plan, step, fault): forward %s, back %s; injected: %s; outcomes: %s",
+		f.attempts, f.trials, 100*float64(f.passed)/float64(max(f.attempts, 1)), crashes, f.least(false), f.least(true), listed(f.kinds), listed(f.outcomes))
 }

@@ -72,6 +72,33 @@ func (l *life) noStepAfterAHardGuard(op fsm.Op, in *fsm.Intent) {
 	}
 }
 
+// stepsProven: "await the step's own post-condition" (D6); "A job's done proves nothing:
+// wait until no job is left …, then re-read units" (D10). No step is begun before the
+// looks showed what the one before it is for.
+func (l *life) stepsProven(i *fsm.Intent) {
+	if i.Undoing || i.Step < 2 || i.Plan.Kind == fsm.WalkBack {
+		return
+	}
+	op, f := i.Plan.Steps[i.Step-2].Op, l.told.judged
+	u := f.Units.Value[op.Arg]
+	ok := true
+	switch op.Verb {
+	case fsm.Start:
+		ok = u.Is(true)
+	case fsm.Stop:
+		ok = u.Gone()
+	case fsm.MaskNow:
+		ok = u.Load == "masked" && u.Gone()
+	case fsm.EndSession:
+		ok = !slices.ContainsFunc(f.Logins.Value.Sessions, func(s fsm.Session) bool { return s.ID == op.Arg })
+	case fsm.Isolate:
+		ok = u.Is(true) && !slices.ContainsFunc(i.Plan.Stops, func(name string) bool { return f.Units.Value[name].Active == "deactivating" })
+	}
+	if !ok && !l.tainted {
+		l.fail("stepsProven", "step %d of %s begins, but %s was not seen done", i.Step, i.ID, op)
+	}
+}
+
 // firstFailureStops: "The first failed step stops the plan" (D6).
 func (l *life) firstFailureStops(op fsm.Op, in *fsm.Intent) {
 	if l.failed == in.ID && !in.Undoing && l.failed != "" {

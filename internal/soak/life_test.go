@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -30,6 +29,8 @@ type life struct {
 	passed   string // the attempt counted last as past the point of no return
 	failed   string // the attempt of which a step forward failed
 	cur      *running
+	owed     *fsm.Intent         // what it found half way, until it has begun or come to rest
+	owedWish fsm.Mode            // what was wished then
 	stoodID  string              // the attempt before whose first step
 	stood    map[string]fsm.Unit // the units were so
 	snap     fsm.Snapshot
@@ -49,9 +50,14 @@ func (w *world) begin(before *engine.Engine) {
 		Wish: d.wish, Intent: d.intent, Last: d.last, Past: l.past, First: first, BootWish: l.bootWish, Keep: l.keep,
 		Going: func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.going }}
 	w.tell("controller %d starts: first %v, wish %s, intent %s", l.n, first, nameOf(d.wish), intentName(d.intent))
+	if d.intent != nil && l.unended(d.intent) {
+		l.owed = d.intent
+		if d.wish != nil {
+			l.owedWish = d.wish.Mode
+		}
+	}
 	l.eng = engine.New(opt)
 	w.life = l
-	w.heard.Store(l.eng)
 	ctx, stop := context.WithCancel(context.WithValue(context.Background(), atRest{}, true))
 	l.stop = stop
 	w.mu.Unlock()
@@ -225,6 +231,7 @@ func (l *life) Ahead(i *fsm.Intent) error {
 		l.passed = i.ID
 		l.figs.passed++
 	}
+	l.stepsProven(i)
 	l.tell("intent of %s: step %d of %d, no return %v, undoing %v", i.ID, i.Step, len(i.Plan.Steps), i.NoReturn, i.Undoing)
 	l.mu.Unlock()
 	if again := l.callAt("ahead", i.Step, len(i.Plan.Steps)); after == nil {
@@ -232,18 +239,6 @@ func (l *life) Ahead(i *fsm.Intent) error {
 	}
 	if after != nil {
 		l.die(after.n)
-	}
-	return nil
-}
-
-// past looks an attempt up in the history on disk.
-func (l *life) past(id string) *fsm.Attempt {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.disk.history {
-		if a.ID == id {
-			return &a
-		}
 	}
 	return nil
 }
@@ -259,27 +254,6 @@ func (l *life) keep(w fsm.Wish, instead string) {
 		l.disk.wish = &w
 	}
 	l.kept(w)
-}
-
-func nameOf(w *fsm.Wish) string {
-	if w == nil {
-		return "none"
-	}
-	return w.ID + " for " + string(w.Mode)
-}
-
-func intentID(i *fsm.Intent) string {
-	if i == nil {
-		return ""
-	}
-	return i.ID
-}
-
-func intentName(i *fsm.Intent) string {
-	if i == nil {
-		return "none"
-	}
-	return fmt.Sprintf("%s %s -> %s, step %d, no return %v, undoing %v", i.ID, i.Plan.From, i.Plan.To, i.Step, i.NoReturn, i.Undoing)
 }
 
 // answersSoon checks a moment later that the engine has taken a wish, whatever the

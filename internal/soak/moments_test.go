@@ -52,8 +52,8 @@ func (l *life) before(op fsm.Op) (sim.FaultKind, *action) {
 	var list []action
 	if i := l.disk.intent; i != nil && (i.Undoing || l.walkingBack()) {
 		l.undos++
-		n := l.undos
-		list = l.due(func(p point) bool { return p.kind == "undo" && p.n == n })
+		n, of := l.undos, len(i.Plan.Undo(i.Step))
+		list = l.due(func(p point) bool { return p.kind == "undo" && 1+(p.n-1)%max(of, 1) == n })
 	} else if i != nil {
 		n := position(i.Plan, op)
 		list = l.due(func(p point) bool { return p.kind == "step" && 1+(p.n-1)%len(i.Plan.Steps) == n })

@@ -14,6 +14,9 @@ func (l *life) recorded(r fsm.Record) {
 	switch r := r.(type) {
 	case fsm.Edge:
 		l.onlyEdgesOfTheTable(r)
+		if r.Row.From == fsm.Boot && r.Row.To != fsm.Transitioning {
+			l.forwardOrBack(nil, r.Row.To)
+		}
 	case fsm.Note:
 		if r.What == fsm.NoteTable {
 			l.fail("onlyEdgesOfTheTable", "%s", r.Text)
@@ -21,6 +24,7 @@ func (l *life) recorded(r fsm.Record) {
 	case fsm.AttemptBegun:
 		l.figs.attempts++
 		l.figs.plans[planName(r.Plan)]++
+		l.forwardOrBack(&r.Plan, fsm.Transitioning)
 		if l.cur != nil {
 			l.fail("oneAttemptAtATime", "%s begins before %s has ended", r.ID, l.cur.id)
 		}
@@ -42,6 +46,7 @@ func (l *life) attemptEnded(a fsm.Attempt) {
 	if l.cur != nil && l.cur.id == a.ID {
 		l.withinBound(a)
 		l.stepsInOrder(a)
+		l.notUndoneForTheNext(a)
 		l.walkedBack(a)
 		l.cur = nil
 	}
@@ -139,14 +144,20 @@ func (l *life) successOnlyObserved(a fsm.Attempt) {
 // back to a known-safe prior state" (section 6.1): what was taken back is as it was,
 // where nothing but plain failures came between.
 func (l *life) walkedBack(a fsm.Attempt) {
-	if a.Outcome != fsm.Recovered || l.tainted || l.stoodID != a.ID || l.host.StopsTake > 0 || l.host.Autologin != "" || l.host.StarterEnds {
+	if a.Outcome != fsm.Recovered || a.Kind != fsm.Transition || l.tainted || l.lated || l.stoodID != a.ID || l.host.StopsTake > 0 || l.host.Autologin != "" || l.host.StarterEnds {
 		return
 	}
 	now := l.host.Truth(fsm.Query{About: fsm.AboutUnits}).Units.Value
 	for _, name := range l.policy.Units.Watched() {
 		was, is := l.stood[name], now[name]
+		if name == l.policy.Units.Desktop && is.Is(true) || name == l.policy.Units.Compute && a.From != fsm.Compute {
+			continue // what takes an isolate back isolates desktop.target, whatever was up before
+		}
 		if name == starter && was.Load == "masked" || slices.Contains(l.policy.Units.AIUnits(), name) && !slices.Contains(l.policy.Units.AI[a.From], name) {
 			continue // a login that was held back is let go, a foreign AI unit stays away
+		}
+		if was.Active == "deactivating" || was.Active == "activating" {
+			continue // it was on its way
 		}
 		if was.Is(true) != is.Is(true) || was.Load != is.Load {
 			l.fail("walkedBack", "%s: %s was %s and %s, is %s and %s", a.ID, name, was.Load, was.Active, is.Load, is.Active)
@@ -197,6 +208,54 @@ func (l *life) stepsInOrder(a fsm.Attempt) {
 		l.fail("undoInReverse", "%s: %v is not in the order of %v", a.ID, back, undo)
 	}
 }
+
+// notUndoneForTheNext: "After it: awaits are interruptible at the next step boundary,
+// then the new wish is planned from what is observed" (D9): nothing is taken back.
+func (l *life) notUndoneForTheNext(a fsm.Attempt) {
+	if a.Outcome == fsm.Superseded && l.passed == a.ID && slices.ContainsFunc(a.Steps, func(s fsm.StepResult) bool { return s.Undo }) {
+		l.fail("notUndoneForTheNext", "%s was past its point of no return: %v", a.ID, a.Steps)
+	}
+}
+
+// forwardOrBack: "A write-ahead record of this boot id: observe; forward if the wish
+// still stands and the point of no return was passed, else back" (D11): a start comes
+// to rest by no other way than what it owes.
+func (l *life) forwardOrBack(begun *fsm.Plan, to fsm.State) {
+	in := l.owed
+	l.owed = nil
+	if in == nil || in.Boot != l.bootID() || l.closing() {
+		return
+	}
+	stands := l.owedWish == in.Plan.To && l.snap.Wish != nil && l.snap.Wish.Mode == in.Plan.To
+	forward := stands && in.NoReturn && !in.Undoing
+	switch {
+	case begun == nil && !forward && len(in.Plan.Undo(in.Step)) == 0:
+	case begun == nil && forward && to == fsm.Resting(in.Plan.To): // it is there
+	case begun == nil:
+		l.fail("forwardOrBack", "the start rests in %s, though %s is half way: %s", to, in.ID, intentName(in))
+	case !forward && begun.Kind != fsm.WalkBack && l.owedWish == in.Plan.From && len(in.Plan.Undo(in.Step)) > 0:
+		l.fail("forwardOrBack", "%s for %s", planName(*begun), intentName(in))
+	}
+}
+
+func (l *life) closing() bool { return l.going || l.wakes != "" }
+
+// leavesWhatIsOwed: an attempt that a stop has interrupted past its point of no return
+// leaves its record for the next start (D11).
+func (w *world) leavesWhatIsOwed(l *life) {
+	h := w.disk.history
+	for i := len(h) - 1; i >= 0; i-- {
+		if a := h[i]; a.ID == l.passed && l.passed != "" {
+			if a.Outcome == fsm.Interrupted && slices.ContainsFunc(a.Steps, ends) && w.disk.intent == nil {
+				w.fail("forwardOrBack", "%s was interrupted past its point of no return, and its record is gone", a.ID)
+			}
+			return
+		}
+	}
+}
+
+// ends tells of a step that ends somebody's session.
+func ends(s fsm.StepResult) bool { return s.Op.Verb == fsm.EndSession || s.Op.Verb == fsm.StopDesktop }
 
 func planName(p fsm.Plan) string {
 	return string(p.Kind) + " " + string(p.From) + " to " + string(p.To)

@@ -32,12 +32,15 @@ var variants = func() []fsm.Policy {
 		make(func(p *fsm.Policy) { p.Overall = 20 * time.Second; p.Gate.DesiredFile = false }),
 		make(func(p *fsm.Policy) {
 			p.Gate.Background = true
-			p.Idle = fsm.IdlePolicy{After: 3 * time.Minute, Countdown: 10 * time.Second, OnBlock: fsm.OnBlockRevert, Studio: true,
+			p.Idle = fsm.IdlePolicy{After: 90 * time.Second, Countdown: 10 * time.Second, OnBlock: fsm.OnBlockRevert, Studio: true,
 				MaxGPU: 5, Return: true, Heal: true, Retry: true}
 		}),
 		make(func(p *fsm.Policy) { p.Force = true }),
 	}
 }()
+
+// variantWeights weighs them.
+var variantWeights = []int{3, 6, 3, 10, 2, 2, 3, 2}
 
 // startWeights weighs the ways in which a host is found by starts, in their order.
 var startWeights = []int{30, 20, 8, 14, 14, 4, 4, 6}

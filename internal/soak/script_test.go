@@ -21,8 +21,11 @@ type script struct {
 
 // phase is a wish, what happens while it is followed, and a rest after it.
 type phase struct {
-	clear   bool    // what would refuse is over, and alice is at her desk
-	pick    float64 // which mode is wished for, by the one that is observed
+	clear   bool     // what would refuse is over, and alice is at her desk
+	stands  int      // the situation it begins in; 0: as the one before left it
+	to      fsm.Mode // the mode that is wished for; empty: by pick
+	idle    bool     // nobody wishes
+	pick    float64  // which mode is wished for, by the one that is observed
 	reason  fsm.Reason
 	force   bool
 	again   bool // the same once more, when the host has settled
@@ -73,7 +76,7 @@ func (a action) String() string {
 // write makes the script of a seed.
 func write(seed uint64) script {
 	r := rand.New(rand.NewPCG(seed, 0x6d6f6465))
-	s := script{seed: seed, variant: r.IntN(len(variants)), start: pickOf(r, startWeights), takes: map[fsm.Verb]time.Duration{}}
+	s := script{seed: seed, variant: pickOf(r, variantWeights), start: pickOf(r, startWeights), takes: map[fsm.Verb]time.Duration{}}
 	s.host = character(r)
 	if r.IntN(3) == 0 {
 		for _, v := range []fsm.Verb{fsm.Start, fsm.Stop, fsm.Isolate, fsm.EndSession, fsm.MaskNow} {
@@ -83,7 +86,40 @@ func write(seed uint64) script {
 	for range 2 + r.IntN(3) {
 		s.phases = append(s.phases, newPhase(r))
 	}
+	s.focus(r)
 	return s
+}
+
+// hard are events that hard guards refuse by.
+var hard = []int{0, 23, 28, 31}
+
+// focus turns a third of the trials to what is rare otherwise: steps that a plan has in
+// few situations, and what an idle host does by itself.
+func (s *script) focus(r *rand.Rand) {
+	n := r.IntN(100)
+	if n >= 38 {
+		return
+	}
+	for i := range s.phases {
+		p := &s.phases[i]
+		p.clear = true
+		switch {
+		case n < 8:
+			s.variant, p.stands, p.to = 1, targetless, fsm.Compute
+		case n < 16:
+			s.variant, p.stands, p.to = 3, foreignAI, []fsm.Mode{fsm.Desktop, fsm.StudioLocal}[r.IntN(2)]
+		case n < 22:
+			p.stands, p.to = quiet, []fsm.Mode{fsm.Desktop, fsm.StudioLocal}[r.IntN(2)]
+		case n < 26:
+			s.variant, p.stands, p.to = 3, deskless, []fsm.Mode{fsm.Desktop, fsm.Compute}[r.IntN(2)]
+		case n < 30:
+			s.variant, p.force, p.pick = 7, true, 0 // and it is refused by what no force passes over
+			bad := moment{at: point{"call", 1}, act: action{what: "event", n: hard[r.IntN(len(hard))]}}
+			p.moments = append(p.moments, bad)
+		default:
+			s.variant, p.idle, p.stands, p.rest = 6, true, []int{plainDesk, plainStudio}[r.IntN(2)], 4*time.Minute
+		}
+	}
 }
 
 func character(r *rand.Rand) sim.Character {
@@ -103,12 +139,15 @@ func character(r *rand.Rand) sim.Character {
 }
 
 func newPhase(r *rand.Rand) phase {
-	p := phase{clear: r.IntN(10) > 0, pick: r.Float64(), reason: fsm.ByRequest, force: r.IntN(40) == 0, again: r.IntN(12) == 0}
+	p := phase{clear: r.IntN(10) > 0, pick: r.Float64(), reason: fsm.ByRequest, force: r.IntN(3) == 0, again: r.IntN(12) == 0}
+	if r.IntN(2) == 0 {
+		p.clear, p.stands = true, 1+r.IntN(len(situations)-1)
+	}
 	if r.IntN(4) == 0 {
 		p.reason = fsm.ByFile
 	}
-	if r.IntN(6) == 0 {
-		p.rest = time.Duration(r.IntN(120)) * time.Second
+	if r.IntN(5) == 0 {
+		p.rest = time.Duration(r.IntN(240)) * time.Second
 	}
 	if r.IntN(10) > 0 {
 		p.moments = append(p.moments, primary(r))
@@ -117,22 +156,22 @@ func newPhase(r *rand.Rand) phase {
 		p.moments = append(p.moments, primary(r))
 	}
 	if r.IntN(2) == 0 {
-		p.moments = append(p.moments, moment{at: point{"undo", 1 + r.IntN(6)}, act: mishap(r)})
+		p.moments = append(p.moments, moment{at: point{"undo", 1 + r.IntN(60)}, act: mishap(r)})
 	}
 	return p
 }
 
 // primary is what most often happens: something goes wrong with one step.
 func primary(r *rand.Rand) moment {
-	at := point{"step", 1 + r.IntN(12)}
+	at := point{"step", 1 + r.IntN(2520)}
 	switch n := r.IntN(100); {
-	case n < 62:
+	case n < 74:
 		return moment{at: at, act: mishap(r)}
-	case n < 72:
+	case n < 80:
 		return moment{at: point{"ahead", at.n}, act: blur(r)}
-	case n < 78:
+	case n < 85:
 		return moment{at: point{"call", 1 + r.IntN(30)}, act: blur(r)}
-	case n < 90:
+	case n < 93:
 		return moment{at: point{"call", 1 + r.IntN(30)}, act: action{what: "event", n: r.IntN(len(events))}}
 	}
 	return moment{at: point{"call", 1 + r.IntN(30)}, act: intrusion(r)}
@@ -141,13 +180,13 @@ func primary(r *rand.Rand) moment {
 // mishap goes wrong with an operation: a fault of it, or a death beside it.
 func mishap(r *rand.Rand) action {
 	switch n := r.IntN(100); {
-	case n < 70:
+	case n < 58:
 		return action{what: "fault", fault: r.IntN(1 << 20)}
-	case n < 82:
+	case n < 72:
 		return action{what: "crash", after: r.IntN(2) == 0, n: r.IntN(3)}
-	case n < 94:
+	case n < 91:
 		return blur(r)
-	case n < 97:
+	case n < 98:
 		return action{what: "disk", n: 1 + r.IntN(2)}
 	}
 	return intrusion(r)

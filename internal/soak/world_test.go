@@ -3,11 +3,9 @@ package soak
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
-	"github.com/modewatch/modewatch/internal/engine"
 	"github.com/modewatch/modewatch/internal/sim"
 )
 
@@ -18,8 +16,7 @@ type world struct {
 	policy fsm.Policy
 	host   *sim.Host
 	figs   *figures
-	news   chan struct{}                 // somebody has to look after the controller
-	heard  atomic.Pointer[engine.Engine] // who is told of changes
+	news   chan struct{} // somebody has to look after the controller
 
 	mu    sync.Mutex // guards what follows
 	disk  disk
@@ -51,28 +48,6 @@ type made struct {
 	answers  int
 }
 
-// disk is what outlives a controller; run is what a boot forgets.
-type disk struct {
-	intent  *fsm.Intent
-	history []fsm.Attempt
-	wish    *fsm.Wish    // of run
-	last    *fsm.Attempt // of run
-	state   fsm.State    // of run
-	boot    string       // that wrote state
-	posted  []func()     // records that the writer has not taken yet
-}
-
-// flush writes the first n of what was posted; the rest is lost if lose is set.
-func (d *disk) flush(n int, lose bool) {
-	n = min(n, len(d.posted))
-	for _, write := range d.posted[:n] {
-		write()
-	}
-	if d.posted = d.posted[n:]; lose {
-		d.posted = nil
-	}
-}
-
 // line is one line of the story of a trial, put into words only when it is told.
 type line struct {
 	at   time.Time
@@ -99,11 +74,7 @@ func newWorld(s script, figs *figures) *world {
 	w := &world{script: s, policy: variants[s.variant], figs: figs, news: make(chan struct{}, 1), boot: 1, intents: map[string]bool{}}
 	w.host = sim.New(w.policy)
 	w.host.Character = s.host
-	w.host.Hint = func(about fsm.Subject) {
-		if eng := w.heard.Load(); eng != nil {
-			eng.Hint(about)
-		}
-	}
+	w.host.Hint = w.hint
 	for v, d := range s.takes {
 		w.host.Takes(v, d)
 	}
@@ -114,6 +85,16 @@ func newWorld(s script, figs *figures) *world {
 	}
 	w.tell("variant %d, start: %s, host %+v, takes %v", s.variant, starts[s.start].name, s.host, s.takes)
 	return w
+}
+
+// hint hands a hint of the host to the controller that lives.
+func (w *world) hint(about fsm.Subject) {
+	w.mu.Lock()
+	l := w.life
+	w.mu.Unlock()
+	if l != nil {
+		l.eng.Hint(about)
+	}
 }
 
 func (w *world) bootID() string { return fmt.Sprintf("boot-%d", w.boot) }
