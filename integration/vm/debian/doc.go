@@ -39,5 +39,6 @@
 // in the test's temporary directory. The machine has no network.
 //
 // Environment: MODEWATCH_LAB as for package lab; MODEWATCH_VM_CACHE is the directory
-// of disks and states (/var/cache/modewatch-vm).
+// of disks and states (/var/cache/modewatch-vm); MODEWATCH_VM_SLEEP=1 runs the test
+// that suspends a machine, too.
 package debian
