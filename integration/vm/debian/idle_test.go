@@ -9,7 +9,7 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-const quick = "idle.after = \"4s\"\nidle.countdown = \"3s\"\nreturn = true\n"
+const quick = "idle.after = \"4s\"\nidle.countdown = \"8s\"\nreturn = true\n"
 
 // What a whole evening is like: an idle machine does nothing while it may not; not
 // from the studio; not while something plays or somebody asked that it stay. Then it
@@ -132,7 +132,8 @@ func (h *home) comesBack() {
 func TestAKeyInTheCountdown(t *testing.T) {
 	t.Parallel()
 	const after = 10 * time.Second
-	h := newHome(t, "background = true\nidle.after = \"10s\"\nidle.countdown = \"20s\"\n")
+	h := newHome(t, "background = true\nidle.after = \"0s\"\n") // it may take long to come up
+	h.configure("background = true\nidle.after = \"10s\"\nidle.countdown = \"60s\"\n")
 	shell := h.sh("pgrep -u alice -x sway")
 	r := h.counts()
 	if said := h.sh("modewatch status"); !strings.Contains(said, "countdown") {
