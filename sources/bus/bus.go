@@ -192,8 +192,12 @@ func (b *Bus) GetAll(ctx context.Context, o Object, face string) (map[string]dbu
 	return props, err
 }
 
-// All reads the properties of many objects at once: the calls go out together. It
-// ends with ctx, or two seconds after the last answer: many take longer than one.
+// atOnce is how many calls of one All are on their way together. A bus refuses the
+// call after 128 that a connection has no answer to yet, and others use it too.
+const atOnce = 32
+
+// All reads the properties of many objects, so many at once. It ends with ctx, or two
+// seconds after the last answer: many take longer than one.
 // A nil map stands for an object that has gone.
 func (b *Bus) All(ctx context.Context, dest, face string, paths []dbus.ObjectPath) ([]map[string]dbus.Variant, error) {
 	conn, err := b.connection()
@@ -203,11 +207,14 @@ func (b *Bus) All(ctx context.Context, dest, face string, paths []dbus.ObjectPat
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	calls := make([]*dbus.Call, len(paths))
-	for i, p := range paths {
-		calls[i] = conn.Object(dest, p).GoWithContext(ctx, propertyAll, noAutoStart, make(chan *dbus.Call, 1), face)
-	}
-	if err := answered(ctx, calls); err != nil {
-		return nil, err
+	for begin := 0; begin < len(paths); begin += atOnce {
+		end := min(begin+atOnce, len(paths))
+		for i := begin; i < end; i++ {
+			calls[i] = conn.Object(dest, paths[i]).GoWithContext(ctx, propertyAll, noAutoStart, make(chan *dbus.Call, 1), face)
+		}
+		if err := answered(ctx, calls[begin:end]); err != nil {
+			return nil, err
+		}
 	}
 	out := make([]map[string]dbus.Variant, len(paths))
 	for i, c := range calls {

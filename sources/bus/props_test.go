@@ -47,6 +47,27 @@ func TestAll(t *testing.T) {
 	}
 }
 
+// A bus refuses too many calls that have no answer yet; many objects are read all the
+// same, each in its place.
+func TestAllOfMany(t *testing.T) {
+	launch(t).peer()
+	var b Bus
+	t.Cleanup(b.Close)
+	var paths []dbus.ObjectPath
+	for i := range 300 {
+		paths = append(paths, object+dbus.ObjectPath(fmt.Sprintf("/o%d", i)))
+	}
+	got, err := b.All(t.Context(), face, face, paths)
+	if err != nil || len(got) != len(paths) {
+		t.Fatalf("%d answers (%v)", len(got), err)
+	}
+	for i, p := range paths {
+		if Str(got[i], "Path") != string(p) {
+			t.Fatalf("answer %d is %v", i, got[i])
+		}
+	}
+}
+
 func TestAllOtherType(t *testing.T) {
 	d := launch(t)
 	d.peer()
