@@ -158,24 +158,9 @@ func TestWhatRefusesIsListenedTo(t *testing.T) {
 // What changes while the guards are being asked has them asked again.
 func TestAChangeWhileTheGuardsAreAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var h *slow
-		p := policy()
-		p.Gate.Background, p.Idle.Retry = true, true
-		x := &idling{}
-		x.rig = start(t, sim.Desk(p), func(o *Options) {
-			o.Policy = p
-			h = &slow{Host: o.Host}
-			o.Host = h
-		})
-		x.state(fsm.AtDesktop)
-		x.plays(true)
-		x.want(fsm.Compute, fsm.Blocked)
-		x.nothing(again / 2)
-		h.time.Store(int64(500 * time.Millisecond))
-		for h.time.Load() != 0 {
-			time.Sleep(100 * time.Millisecond)
-		}
-		x.plays(false) // in the midst of the next look
+		x, h := refusedSlowly(t)
+		h.inTheMidst()
+		x.plays(false)
 		x.one(again/2, fsm.ByRetry, fsm.Compute, fsm.Reached)
 	})
 }
@@ -188,28 +173,41 @@ func TestAnAnswerThatComesTooLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var h *slow
-				p := policy()
-				p.Gate.Background, p.Idle.Retry = true, true
-				x := &idling{}
-				x.rig = start(t, sim.Desk(p), func(o *Options) {
-					o.Policy = p
-					h = &slow{Host: o.Host}
-					o.Host = h
-				})
-				x.state(fsm.AtDesktop)
-				x.plays(true)
-				x.want(fsm.Compute, fsm.Blocked)
-				x.nothing(again / 2)
+				x, h := refusedSlowly(t)
 				x.plays(false)
-				h.time.Store(int64(500 * time.Millisecond))
-				for h.time.Load() != 0 {
-					time.Sleep(100 * time.Millisecond)
-				}
-				end(x) // in the midst of the look that finds nothing in the way
+				h.inTheMidst() // of the look that finds nothing in the way
+				end(x)
 				x.nothing(24 * time.Hour)
 			})
 		})
+	}
+}
+
+// refusedSlowly is a host on which a wish for compute was refused a while ago, and
+// which may be made to take its time for the next look at its audio.
+func refusedSlowly(t *testing.T) (*idling, *slow) {
+	t.Helper()
+	var h *slow
+	p := policy()
+	p.Gate.Background, p.Idle.Retry = true, true
+	x := &idling{}
+	x.rig = start(t, sim.Desk(p), func(o *Options) {
+		o.Policy = p
+		h = &slow{Host: o.Host}
+		o.Host = h
+	})
+	x.state(fsm.AtDesktop)
+	x.plays(true)
+	x.want(fsm.Compute, fsm.Blocked)
+	x.nothing(again / 2)
+	return x, h
+}
+
+// inTheMidst returns while the next look at audio is under way.
+func (s *slow) inTheMidst() {
+	s.time.Store(int64(500 * time.Millisecond))
+	for s.time.Load() != 0 {
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
