@@ -17,20 +17,21 @@ const module = "github.com/modewatch/modewatch/"
 // may says, by the folder that a package is in, which folders of this module it
 // may import. The longest folder that fits counts.
 var may = map[string][]string{
-	"fsm":               {},
-	"guards":            {"fsm"},
-	"sources":           {"fsm", "sources"},
-	"sinks":             {"fsm", "guards", "sinks"},
-	"internal/config":   {"fsm"},
-	"internal/engine":   {"fsm", "guards"},
-	"internal/sim":      {"fsm"},
-	"cmd/modewatch":     {"fsm", "guards", "sources", "sinks", "internal", "cmd/modewatch"},
-	"cmd/modewatch-gpu": {"sources/gpu/report"},
-	"integration":       {"fsm", "integration"},
-	"integration/lab":   {"integration/lab"},
-	"integration/cmd":   {"integration/lab"},
-	"integration/vm":    {"integration/lab", "integration/vm"},
-	"integration/bench": {"fsm", "integration", "internal/config"},
+	"fsm":                {},
+	"guards":             {"fsm"},
+	"sources":            {"fsm", "sources"},
+	"sinks":              {"fsm", "guards", "sinks"},
+	"internal/config":    {"fsm"},
+	"internal/engine":    {"fsm", "guards"},
+	"internal/sim":       {"fsm"},
+	"internal/assurance": {},
+	"cmd/modewatch":      {"fsm", "guards", "sources", "sinks", "internal", "cmd/modewatch"},
+	"cmd/modewatch-gpu":  {"sources/gpu/report"},
+	"integration":        {"fsm", "integration"},
+	"integration/lab":    {"integration/lab"},
+	"integration/cmd":    {"integration/lab", "internal/assurance"},
+	"integration/vm":     {"integration/lab", "integration/vm"},
+	"integration/bench":  {"fsm", "integration", "internal/config"},
 }
 
 func TestImportRules(t *testing.T) {
