@@ -101,6 +101,9 @@ type StepResult struct {
 	Cause  string    `json:"cause,omitempty"`
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended"`
+	// Looked is the time of the look that proved it, in nanoseconds: those before
+	// were part of the wait.
+	Looked time.Duration `json:"looked_ns,omitempty"`
 }
 
 // Intent is the write-ahead record of a running attempt, on disk before each

@@ -24,7 +24,7 @@ type sample struct {
 	cpu   float64
 	eyes  float64 // of cpu, for observing and judging
 	ops   []fsm.Op
-	each  []float64 // of ops
+	each  []float64 // of ops, without looking
 }
 
 // pair is one ordered pair of modes with its samples.
@@ -77,7 +77,7 @@ func (m *machine) byDaemon(to fsm.Mode) sample {
 	}
 	for _, step := range a.Steps {
 		s.ops = append(s.ops, step.Op)
-		s.each = append(s.each, ms(step.Ended.Sub(step.Began)))
+		s.each = append(s.each, ms(step.Ended.Sub(step.Began)-step.Looked))
 	}
 	return s
 }
@@ -135,7 +135,7 @@ func (m *machine) tours(rounds int) []pair {
 	f.want("ready")
 	pairs := newPairs()
 	ways := []func([]pair){
-		func(p []pair) { m.round(p, m.byDaemon, ofOurs) },
+		func(p []pair) { m.still(f.pid, func() { m.round(p, m.byDaemon, ofOurs) }) },
 		func(p []pair) { m.held(func() { m.round(p, f.transition, ofFloor) }) },
 	}
 	for _, way := range ways {
@@ -155,17 +155,21 @@ func (m *machine) tours(rounds int) []pair {
 func (m *machine) held(work func()) {
 	m.t.Helper()
 	m.daemon.settle()
-	m.signal(syscall.SIGSTOP)
-	work()
-	m.signal(syscall.SIGCONT)
+	m.still(m.daemon.pid, work)
 	m.daemon.settle()
 	m.rests(fsm.AtDesktop)
 }
 
-func (m *machine) signal(s syscall.Signal) {
+// still stops a process while another works.
+func (m *machine) still(pid int, work func()) {
 	m.t.Helper()
-	if err := m.KillPID(m.t.Context(), m.daemon.pid, s); err != nil {
-		m.t.Fatal(err)
+	for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+		if err := m.KillPID(m.t.Context(), pid, s); err != nil {
+			m.t.Fatal(err)
+		}
+		if s == syscall.SIGSTOP {
+			work()
+		}
 	}
 }
 

@@ -146,6 +146,7 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 	n, of := a.step, len(a.plan.Steps)
 	a.report(fsm.StepBegan{Attempt: a.id, N: n, Of: of, Step: s, Undo: undo, At: began})
 	a.tell(doingWord(undo), s.Op, "systemd to take "+s.Op.String(), s.Deadline)
+	looked := a.record.Looked
 	err := a.opt.Host.Do(ctx, s.Op)
 	if missing(err) && s.Optional {
 		err = nil
@@ -159,7 +160,7 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 	case halt == fsm.HaltStep && s.Verb == fsm.Countdown:
 		halt = fsm.HaltCancel // somebody is there
 	}
-	res := fsm.StepResult{Op: s.Op, Undo: undo, Result: result, Began: began, Ended: time.Now()}
+	res := fsm.StepResult{Op: s.Op, Undo: undo, Result: result, Began: began, Ended: time.Now(), Looked: a.record.Looked - looked}
 	if err != nil {
 		res.Cause = err.Error()
 	}

@@ -150,30 +150,40 @@ func (m *manager) seeStops(ctx context.Context, removed <-chan *dbus.Signal) {
 	if err != nil {
 		return
 	}
-	open := map[dbus.ObjectPath]bool{}
+	open := map[dbus.ObjectPath]string{}
 	for _, j := range jobs {
 		if j.JobType == "stop" {
-			open[j.JobPath] = true
+			open[j.JobPath] = j.Unit
 		}
 	}
-	enough := time.NewTimer(stopsWithin)
-	defer enough.Stop()
+	ctx, enough := context.WithTimeout(ctx, stopsWithin)
+	defer enough()
+	_ = follow(ctx, open, removed, func(string, string) {})
+}
+
+// follow waits until none of the open jobs is left, each with its unit, and tells the
+// result of each.
+func follow(ctx context.Context, open map[dbus.ObjectPath]string, removed <-chan *dbus.Signal, told func(unit, result string)) error {
 	for len(open) > 0 {
 		select {
 		case s, ok := <-removed:
 			if !ok {
-				return // the connection was lost
+				return errLost
 			}
-			if len(s.Body) > 1 && s.Name == jobRemoved {
-				path, _ := s.Body[1].(dbus.ObjectPath)
+			if s.Name != jobRemoved || len(s.Body) < 4 {
+				continue
+			}
+			path, _ := s.Body[1].(dbus.ObjectPath)
+			if unit, ours := open[path]; ours {
+				result, _ := s.Body[3].(string)
+				told(unit, result)
 				delete(open, path)
 			}
-		case <-enough.C:
-			return
 		case <-ctx.Done():
-			return
+			return context.Cause(ctx)
 		}
 	}
+	return nil
 }
 
 // removals brings every signal of the connection, that of a job's end among them,

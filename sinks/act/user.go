@@ -1,16 +1,20 @@
 package act
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // errNoManager: the user's manager does not run, so that there is nothing of the
@@ -53,40 +57,61 @@ func (a *Actor) userJobs(ctx context.Context, what, uid string, do action, units
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, errLost) && a.managerGone(ctx, uid) {
+	if (errors.Is(err, errLost) || busError(err)) && a.managerGone(ctx, uid) {
 		a.log(fmt.Sprintf("the manager of user %s ended meanwhile", uid))
 		return nil
 	}
 	return fmt.Errorf("cannot %s the %s of user %s: %w", do, what, uid, err)
 }
 
-// all does one job for each unit, all at the same time but begun in order. The
-// first failure counts; to have nothing to start is one.
+// all does one job for each unit. All are asked for at once, in order, so that a
+// manager that is busy with the first does not keep the others waiting. The first
+// failure counts; to have nothing to start is one.
 func (m *manager) all(ctx context.Context, do action, units []string, log func(string)) error {
-	var jobs []job
+	removed, unwatch := m.removals()
+	defer unwatch()
+	var asked []*dbus.Call
 	for _, unit := range units {
-		j, err := m.begin(ctx, do, unit, replace)
+		asked = append(asked, m.ask(ctx, do, unit))
+	}
+	open, first := map[dbus.ObjectPath]string{}, error(nil)
+	for i, call := range asked {
+		path, err := taken(<-call.Done, do, units[i])
 		switch {
-		case errors.Is(err, ErrNotFound):
-			continue
 		case errors.Is(err, errMasked):
-			log(fmt.Sprintf("%s is masked and stays as it is", unit))
-			continue
-		case err != nil:
-			return err
-		}
-		jobs = append(jobs, j)
-	}
-	if len(jobs) == 0 && do == starting {
-		return ErrNotFound
-	}
-	var first error
-	for _, j := range jobs {
-		if err := m.await(ctx, j); first == nil {
+			log(fmt.Sprintf("%s is masked and stays as it is", units[i]))
+		case err == nil:
+			open[path] = units[i]
+		case first == nil && !errors.Is(err, ErrNotFound):
 			first = err
 		}
 	}
-	return first
+	if first == nil && len(open) == 0 && do == starting {
+		return ErrNotFound
+	}
+	err := follow(ctx, open, removed, func(unit, result string) { first = cmp.Or(first, outcome(do, unit, result)) })
+	if err != nil {
+		err = fmt.Errorf("cannot %s %s: the end of the job is not known: %w", do, strings.Join(slices.Sorted(maps.Values(open)), ", "), err)
+	}
+	return cmp.Or(first, err)
+}
+
+// ask has the manager take on a job; its answer is yet to come.
+func (m *manager) ask(ctx context.Context, do action, unit string) *dbus.Call {
+	method := "StartUnit"
+	if do == stopping {
+		method = "StopUnit"
+	}
+	o := systemdManager
+	return m.raw.Object(o.service, o.path).GoWithContext(ctx, o.face+"."+method, 0, make(chan *dbus.Call, 1), unit, replace)
+}
+
+// taken is the answer: the job.
+func taken(call *dbus.Call, do action, unit string) (path dbus.ObjectPath, err error) {
+	if err = call.Store(&path); err != nil {
+		err = refusal(do, unit, err)
+	}
+	return path, err
 }
 
 // userManager connects to a user's manager by its private socket: on the user's
