@@ -38,18 +38,24 @@ func (l *life) count(op fsm.Op, fault string) {
 }
 
 func (l *life) triple(op fsm.Op, fault string) triple {
+	i := l.disk.intent
+	if i == nil {
+		return triple{op: op.String(), fault: fault}
+	}
+	t := tripleOf(i.Plan, op, fault, i.Undoing || l.walkingBack())
+	if i.Wish.Reason == fsm.ByRecovery && !t.undo {
+		t.plan = resumed + t.plan
+	}
+	return t
+}
+
+// tripleOf names an operation without whom it is done to.
+func tripleOf(plan fsm.Plan, op fsm.Op, fault string, undo bool) triple {
 	switch op.Verb {
 	case fsm.EndSession, fsm.StopDesktop, fsm.StopAudio, fsm.StartAudio, fsm.Countdown:
 		op.Arg = ""
 	}
-	t := triple{op: op.String(), fault: fault}
-	if i := l.disk.intent; i != nil {
-		t.plan, t.undo = planName(i.Plan), i.Undoing || l.walkingBack()
-		if i.Wish.Reason == fsm.ByRecovery && !t.undo {
-			t.plan = resumed + t.plan
-		}
-	}
-	return t
+	return triple{plan: planName(plan), op: op.String(), fault: fault, undo: undo}
 }
 
 func (f *figures) add(o *figures) {
@@ -77,27 +83,40 @@ func listed[K cmp.Ordered](m map[K]int) string {
 // resumed marks what a start goes on with, which has any part of a plan.
 const resumed = "resumed "
 
-// least tells how often the rarest of the triples forward, or of those that take
-// back, was injected.
-func (f *figures) least(undo bool) string {
-	n, distinct, rare, which := 0, 0, 0, triple{}
-	for t, have := range f.triples {
-		if t.undo != undo || strings.HasPrefix(t.plan, resumed) {
+// wanted is how often each of aims is to be injected.
+const wanted = 100
+
+// reach tells of the triples that are aimed at, forward or back, how many there are,
+// and how many were injected less than wanted times, the rarest of them.
+type reach struct {
+	of, rare, least int
+	which           triple
+}
+
+func (f *figures) reach(undo bool) (r reach) {
+	for _, list := range aims() {
+		t := list[0].want
+		if t.undo != undo {
 			continue
 		}
-		if distinct++; distinct == 1 || have < n {
-			n, which = have, t
+		have := f.triples[t]
+		if r.of++; r.of == 1 || have < r.least {
+			r.least, r.which = have, t
 		}
-		if have < 100 {
-			rare++
+		if have < wanted {
+			r.rare++
 		}
 	}
-	return fmt.Sprintf("%d, %d of them less than 100 times, the least %d times (%s, %s, %s)", distinct, rare, n, which.plan, which.op, which.fault)
+	return r
+}
+
+func (r reach) String() string {
+	return fmt.Sprintf("%d, %d of them less than %d times, the least %d times (%s, %s, %s)", r.of, r.rare, wanted, r.least, r.which.plan, r.which.op, r.which.fault)
 }
 
 // String is the line of figures.
 func (f *figures) String() string {
 	crashes := f.kinds["crash-before"] + f.kinds["crash-after"]
 	return fmt.Sprintf("attempts %d, trials %d, past the point of no return %.1f %%, deaths %d; (plan, step, fault): forward %s, back %s; injected: %s; outcomes: %s",
-		f.attempts, f.trials, 100*float64(f.passed)/float64(max(f.attempts, 1)), crashes, f.least(false), f.least(true), listed(f.kinds), listed(f.outcomes))
+		f.attempts, f.trials, 100*float64(f.passed)/float64(max(f.attempts, 1)), crashes, f.reach(false), f.reach(true), listed(f.kinds), listed(f.outcomes))
 }

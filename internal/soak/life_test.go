@@ -129,7 +129,7 @@ func (l *life) Do(ctx context.Context, op fsm.Op) error {
 	}
 	l.mu.Unlock()
 	if after != nil {
-		l.die(after.n)
+		l.die(after.N)
 	}
 	return err
 }
@@ -154,7 +154,7 @@ func (l *life) Observe(ctx context.Context, q fsm.Query) fsm.Facts {
 	}
 	l.mu.Unlock()
 	if after != nil {
-		l.die(after.n)
+		l.die(after.N)
 	}
 	return f
 }
@@ -238,7 +238,7 @@ func (l *life) Ahead(i *fsm.Intent) error {
 		after = again
 	}
 	if after != nil {
-		l.die(after.n)
+		l.die(after.N)
 	}
 	return nil
 }

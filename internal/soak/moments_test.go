@@ -10,16 +10,16 @@ import (
 // What happens at the calls of the engine, by the script.
 
 // due takes the moments of the phase for which at holds; the caller holds the lock.
-func (w *world) due(at func(point) bool) []action {
+func (w *world) due(at func(point) bool) []*action {
 	if w.phase == nil {
 		return nil
 	}
-	var out []action
-	for i := range w.phase.moments {
-		if m := &w.phase.moments[i]; !m.done && at(m.at) {
+	var out []*action
+	for i := range w.phase.Moments {
+		if m := &w.phase.Moments[i]; !m.done && at(m.At) {
 			m.done = true
 			w.tell("moment: %v", *m)
-			out = append(out, m.act)
+			out = append(out, &m.Act)
 		}
 	}
 	return out
@@ -31,7 +31,7 @@ func (l *life) call(what string) *action {
 	l.mu.Lock()
 	l.calls++
 	n := l.calls
-	list := l.due(func(p point) bool { return p.kind == "call" && p.n == n })
+	list := l.due(func(p point) bool { return p.Kind == "call" && p.N == n })
 	l.mu.Unlock()
 	return l.happen(list, what)
 }
@@ -39,7 +39,7 @@ func (l *life) call(what string) *action {
 // callAt is call for the nth step of so many.
 func (l *life) callAt(kind string, n, of int) *action {
 	l.mu.Lock()
-	list := l.due(func(p point) bool { return p.kind == kind && 1+(p.n-1)%max(of, 1) == n })
+	list := l.due(func(p point) bool { return p.Kind == kind && 1+(p.N-1)%max(of, 1) == n })
 	l.mu.Unlock()
 	return l.happen(list, kind)
 }
@@ -49,19 +49,19 @@ func (l *life) callAt(kind string, n, of int) *action {
 func (l *life) before(op fsm.Op) (sim.FaultKind, *action) {
 	after := l.call("do")
 	l.mu.Lock()
-	var list []action
+	var list []*action
 	if i := l.disk.intent; i != nil && (i.Undoing || l.walkingBack()) {
 		l.undos++
 		n, of := l.undos, len(i.Plan.Undo(i.Step))
-		list = l.due(func(p point) bool { return p.kind == "undo" && 1+(p.n-1)%max(of, 1) == n })
+		list = l.due(func(p point) bool { return p.Kind == "undo" && 1+(p.N-1)%max(of, 1) == n })
 	} else if i != nil {
 		n := position(i.Plan, op)
-		list = l.due(func(p point) bool { return p.kind == "step" && 1+(p.n-1)%len(i.Plan.Steps) == n })
+		list = l.due(func(p point) bool { return p.Kind == "step" && 1+(p.N-1)%len(i.Plan.Steps) == n })
 	}
 	var kind sim.FaultKind
 	for _, a := range list {
-		if a.what == "fault" {
-			kind = faultOf(op, a.fault)
+		if a.What == "fault" {
+			kind = a.fault(op)
 			l.count(op, string(kind))
 			l.taint(kind != sim.Fails)
 			l.lated = l.lated || kind == sim.Late
@@ -92,12 +92,12 @@ func (l *life) walkingBack() bool { return l.cur != nil && l.cur.plan.Kind == fs
 
 func (l *life) taint(yes bool) { l.tainted = l.tainted || yes }
 
-func (l *life) happenAt(list []action, op fsm.Op) *action {
+func (l *life) happenAt(list []*action, op fsm.Op) *action {
 	l.mu.Lock()
 	for _, a := range list {
-		switch a.what {
+		switch a.What {
 		case "crash", "blur", "disk":
-			l.count(op, word(a))
+			l.count(op, word(*a))
 		}
 	}
 	l.mu.Unlock()
@@ -107,31 +107,31 @@ func (l *life) happenAt(list []action, op fsm.Op) *action {
 // word names what goes wrong, for the figures.
 func word(a action) string {
 	switch {
-	case a.what == "crash" && a.after:
+	case a.What == "crash" && a.After:
 		return "crash-after"
-	case a.what == "crash":
+	case a.What == "crash":
 		return "crash-before"
-	case a.what == "blur":
-		return "probe-" + string(a.blur)
+	case a.What == "blur":
+		return "probe-" + string(a.Blur)
 	}
-	return a.what
+	return a.What
 }
 
 // happen lets actions happen; a death that comes after the call is returned.
-func (l *life) happen(list []action, what string) (after *action) {
+func (l *life) happen(list []*action, what string) (after *action) {
 	for _, a := range list {
-		switch a.what {
+		switch a.What {
 		case "fault":
 			continue
 		case "crash":
-			l.note(a)
-			if a.after {
-				after = &a
+			l.note(*a)
+			if a.After {
+				after = a
 				continue
 			}
-			l.die(a.n)
+			l.die(a.N)
 		case "wish":
-			l.wish(a)
+			l.wish(*a)
 		case "cancel":
 			l.mu.Lock()
 			l.taint(true)
@@ -139,24 +139,24 @@ func (l *life) happen(list []action, what string) (after *action) {
 			l.mu.Unlock()
 			l.eng.Cancel(fsm.Caller{UID: 1000})
 		case "event":
-			l.change(a.n)
-			l.note(a)
+			l.change(a.Event)
+			l.note(*a)
 		case "blur":
-			l.note(a)
-			l.host.Blur(sim.Blur{About: a.about, Kind: a.blur, Left: a.n})
+			l.note(*a)
+			l.host.Blur(sim.Blur{About: a.About, Kind: a.Blur, Left: a.N})
 		case "disk":
-			l.note(a)
+			l.note(*a)
 			l.mu.Lock()
-			l.diskFull = a.n
+			l.diskFull = a.N
 			l.mu.Unlock()
 		default: // stop, reboot, down, finish: by whoever runs the trial
-			l.note(a)
+			l.note(*a)
 			l.mu.Lock()
-			l.wakes = a.what
+			l.wakes = a.What
 			l.mu.Unlock()
 			l.poke()
-			if a.what == "reboot" {
-				l.die(a.n)
+			if a.What == "reboot" {
+				l.die(a.N)
 			}
 			time.Sleep(time.Millisecond)
 			l.live()
@@ -178,14 +178,24 @@ func (l *life) wish(a action) {
 	l.taint(true)
 	l.mu.Unlock()
 	at := trueMode(l.truth(), l.policy)
-	reason := []fsm.Reason{fsm.ByRequest, fsm.ByFile, fsm.ByRequest, fsm.ByRequest}[a.n%4]
-	l.submit(wishFor(at, a.pick), reason, false)
+	reason := []fsm.Reason{fsm.ByRequest, fsm.ByFile, fsm.ByRequest, fsm.ByRequest}[a.N%4]
+	l.submit(wishFor(at, a.Pick), reason, false)
 }
 
 // stays is the fault of what only waits: what is waited for does not come.
 const stays sim.FaultKind = "stays"
 
-func faultOf(op fsm.Op, n int) sim.FaultKind {
+// fault is what goes wrong with an operation by an action. It is kept in it by name, as
+// a scenario has it.
+func (a *action) fault(op fsm.Op) sim.FaultKind {
+	if kinds := kindsOf(op); a.Kind == "" {
+		a.Kind = kinds[a.Fault%len(kinds)]
+	}
+	return a.Kind
+}
+
+// kindsOf are the ways in which an operation goes wrong.
+func kindsOf(op fsm.Op) []sim.FaultKind {
 	kinds := []sim.FaultKind{sim.Fails, sim.Hangs, sim.HalfDone, sim.Slow, sim.Late, sim.LiesDone, sim.LiesFailed, sim.DoneHangs}
 	switch {
 	case op.Waits():
@@ -193,7 +203,7 @@ func faultOf(op fsm.Op, n int) sim.FaultKind {
 	case op.Verb == fsm.EndSession:
 		kinds = append(kinds, sim.ComesBack, sim.KeepsHolder)
 	}
-	return kinds[n%len(kinds)]
+	return kinds
 }
 
 func (l *life) stays(op fsm.Op) {

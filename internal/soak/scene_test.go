@@ -39,11 +39,18 @@ var variants = func() []fsm.Policy {
 	}
 }()
 
+// variantNames name them.
+var variantNames = []string{"as configured", "studio via desktop", "drain blocks, a large model", "an AI unit of the desktop",
+	"no readiness, no budgets, jobs in the studio", "twenty seconds, no file", "by itself", "force"}
+
 // variantWeights weighs them.
 var variantWeights = []int{3, 6, 3, 10, 2, 2, 3, 2}
 
 // startWeights weighs the ways in which a host is found by starts, in their order.
 var startWeights = []int{30, 20, 8, 14, 14, 4, 4, 6}
+
+// atBoot is the start of a host that has just booted.
+const atBoot startID = 7
 
 // starts bring a host to where a trial begins.
 var starts = []struct {

@@ -9,89 +9,104 @@ import (
 	"github.com/modewatch/modewatch/internal/sim"
 )
 
-// script is what happens in a trial, fixed by its seed before it begins.
+// script is what happens in a trial, fixed by its seed before it begins. As JSON it is
+// a scenario, which names all that it draws on, so that it means the same for ever.
 type script struct {
-	seed    uint64
-	variant int // of the policy
-	host    sim.Character
-	start   int // where the host is when the first controller starts
-	takes   map[fsm.Verb]time.Duration
-	phases  []phase
+	Seed    uint64                     `json:"seed,omitempty"`
+	Shows   *shown                     `json:"shows,omitempty"`
+	Variant variantID                  `json:"variant"` // of the policy
+	Host    sim.Character              `json:"host"`
+	Start   startID                    `json:"start"` // where the host is when the first controller starts
+	Takes   map[fsm.Verb]time.Duration `json:"takes_ns,omitempty"`
+	Early   bool                       `json:"early,omitempty"` // the first phase begins with the first start
+	Phases  []phase                    `json:"phases"`
+}
+
+// shown is what a scenario is kept for.
+type shown struct {
+	Fault     string `json:"fault"`
+	Invariant string `json:"invariant"`
+	Mend      string `json:"mend"` // the subject of the commit
 }
 
 // phase is a wish, what happens while it is followed, and a rest after it.
 type phase struct {
-	clear   bool     // what would refuse is over, and alice is at her desk
-	stands  int      // the situation it begins in; 0: as the one before left it
-	to      fsm.Mode // the mode that is wished for; empty: by pick
-	idle    bool     // nobody wishes
-	pick    float64  // which mode is wished for, by the one that is observed
-	reason  fsm.Reason
-	force   bool
-	again   bool // the same once more, when the host has settled
-	rest    time.Duration
-	moments []moment
+	Clear   bool          `json:"clear,omitempty"`  // what would refuse is over, and alice is at her desk
+	Stands  situationID   `json:"stands,omitempty"` // the situation it begins in; 0: as the one before left it
+	To      fsm.Mode      `json:"to,omitempty"`     // the mode that is wished for; empty: by pick
+	Idle    bool          `json:"idle,omitempty"`   // nobody wishes
+	Pick    float64       `json:"pick,omitempty"`   // which mode is wished for, by the one that is observed
+	Reason  fsm.Reason    `json:"reason,omitempty"`
+	Force   bool          `json:"force,omitempty"`
+	Again   bool          `json:"again,omitempty"` // the same once more, when the host has settled
+	Rest    time.Duration `json:"rest_ns,omitempty"`
+	Moments []moment      `json:"moments,omitempty"`
 }
 
 // moment is something that happens at a point of a phase.
 type moment struct {
-	at   point
-	act  action
+	At   point  `json:"at"`
+	Act  action `json:"act"`
 	done bool
 }
 
 // point is a place in the run of the engine, counted and not timed.
 type point struct {
-	kind string // call, step, undo, ahead
-	n    int    // the nth call; of a plan, the nth step, modulo its length
+	Kind string `json:"kind"` // call, step, undo, ahead
+	N    int    `json:"n"`    // the nth call; of a plan, the nth step, modulo its length
 }
 
 // action is what happens there.
 type action struct {
-	what  string // fault, blur, event, wish, cancel, crash, stop, reboot, down, disk
-	fault int    // index into what can go wrong with the operation
-	blur  sim.BlurKind
-	about fsm.Subject
-	n     int
-	pick  float64
-	after bool // a crash comes after the call took effect
+	What  string        `json:"what"`            // fault, blur, event, wish, cancel, crash, stop, reboot, down, disk
+	Fault int           `json:"fault,omitempty"` // index into what can go wrong with the operation
+	Kind  sim.FaultKind `json:"kind,omitempty"`  // in its place, where it is known
+	Blur  sim.BlurKind  `json:"blur,omitempty"`
+	About fsm.Subject   `json:"about,omitempty"`
+	Event string        `json:"event,omitempty"`
+	N     int           `json:"n,omitempty"`
+	Pick  float64       `json:"pick,omitempty"`
+	After bool          `json:"after,omitempty"` // a crash comes after the call took effect
 }
 
 func (m moment) String() string {
-	return fmt.Sprintf("%s %d: %s", m.at.kind, m.at.n, m.act)
+	return fmt.Sprintf("%s %d: %s", m.At.Kind, m.At.N, m.Act)
 }
 
 func (a action) String() string {
-	switch a.what {
+	switch a.What {
 	case "blur":
-		return fmt.Sprintf("%s of %s for %d looks", a.blur, fsm.SubjectNames[a.about], a.n+1)
+		return fmt.Sprintf("%s of %s for %d looks", a.Blur, fsm.SubjectNames[a.About], a.N+1)
 	case "event":
-		return "event " + events[a.n%len(events)].name
+		return "event " + a.Event
 	case "crash":
-		return map[bool]string{false: "crash before", true: "crash after"}[a.after]
+		return map[bool]string{false: "crash before", true: "crash after"}[a.After]
 	}
-	return a.what
+	return a.What
 }
 
-// write makes the script of a seed.
+// write makes the script of a seed; an odd one is directed.
 func write(seed uint64) script {
 	r := rand.New(rand.NewPCG(seed, 0x6d6f6465))
-	s := script{seed: seed, variant: pickOf(r, variantWeights), start: pickOf(r, startWeights), takes: map[fsm.Verb]time.Duration{}}
-	s.host = character(r)
+	s := script{Seed: seed, Variant: variantID(pickOf(r, variantWeights)), Start: startID(pickOf(r, startWeights)), Takes: map[fsm.Verb]time.Duration{}}
+	s.Host = character(r)
 	if r.IntN(3) == 0 {
 		for _, v := range []fsm.Verb{fsm.Start, fsm.Stop, fsm.Isolate, fsm.EndSession, fsm.MaskNow} {
-			s.takes[v] = time.Duration(r.IntN(3000)) * time.Millisecond
+			s.Takes[v] = time.Duration(r.IntN(3000)) * time.Millisecond
 		}
 	}
 	for range 2 + r.IntN(3) {
-		s.phases = append(s.phases, newPhase(r))
+		s.Phases = append(s.Phases, newPhase(r))
+	}
+	if seed%2 == 1 {
+		return direct(s, seed/2, r)
 	}
 	s.focus(r)
 	return s
 }
 
 // hard are events that hard guards refuse by.
-var hard = []int{0, 23, 28, 31}
+var hard = []string{"audio starts", "a switch begins", "ssh would not survive an isolate", "a site guard refuses"}
 
 // focus turns a third of the trials to what is rare otherwise: steps that a plan has in
 // few situations, and what an idle host does by itself.
@@ -100,24 +115,24 @@ func (s *script) focus(r *rand.Rand) {
 	if n >= 38 {
 		return
 	}
-	for i := range s.phases {
-		p := &s.phases[i]
-		p.clear = true
+	for i := range s.Phases {
+		p := &s.Phases[i]
+		p.Clear = true
 		switch {
 		case n < 8:
-			s.variant, p.stands, p.to = 1, targetless, fsm.Compute
+			s.Variant, p.Stands, p.To = 1, targetless, fsm.Compute
 		case n < 16:
-			s.variant, p.stands, p.to = 3, foreignAI, []fsm.Mode{fsm.Desktop, fsm.StudioLocal}[r.IntN(2)]
+			s.Variant, p.Stands, p.To = 3, foreignAI, []fsm.Mode{fsm.Desktop, fsm.StudioLocal}[r.IntN(2)]
 		case n < 22:
-			p.stands, p.to = quiet, []fsm.Mode{fsm.Desktop, fsm.StudioLocal}[r.IntN(2)]
+			p.Stands, p.To = quiet, []fsm.Mode{fsm.Desktop, fsm.StudioLocal}[r.IntN(2)]
 		case n < 26:
-			s.variant, p.stands, p.to = 3, deskless, []fsm.Mode{fsm.Desktop, fsm.Compute}[r.IntN(2)]
+			s.Variant, p.Stands, p.To = 3, deskless, []fsm.Mode{fsm.Desktop, fsm.Compute}[r.IntN(2)]
 		case n < 30:
-			s.variant, p.force, p.pick = 7, true, 0 // and it is refused by what no force passes over
-			bad := moment{at: point{"call", 1}, act: action{what: "event", n: hard[r.IntN(len(hard))]}}
-			p.moments = append(p.moments, bad)
+			s.Variant, p.Force, p.Pick = 7, true, 0 // and it is refused by what no force passes over
+			bad := moment{At: point{"call", 1}, Act: action{What: "event", Event: hard[r.IntN(len(hard))]}}
+			p.Moments = append(p.Moments, bad)
 		default:
-			s.variant, p.idle, p.stands, p.rest = 6, true, []int{plainDesk, plainStudio}[r.IntN(2)], 4*time.Minute
+			s.Variant, p.Idle, p.Stands, p.Rest = byItself, true, []situationID{plainDesk, plainStudio}[r.IntN(2)], 4*time.Minute
 		}
 	}
 }
@@ -139,24 +154,24 @@ func character(r *rand.Rand) sim.Character {
 }
 
 func newPhase(r *rand.Rand) phase {
-	p := phase{clear: r.IntN(10) > 0, pick: r.Float64(), reason: fsm.ByRequest, force: r.IntN(3) == 0, again: r.IntN(12) == 0}
+	p := phase{Clear: r.IntN(10) > 0, Pick: r.Float64(), Reason: fsm.ByRequest, Force: r.IntN(3) == 0, Again: r.IntN(12) == 0}
 	if r.IntN(2) == 0 {
-		p.clear, p.stands = true, 1+r.IntN(len(situations)-1)
+		p.Clear, p.Stands = true, situationID(1+r.IntN(len(situations)-1))
 	}
 	if r.IntN(4) == 0 {
-		p.reason = fsm.ByFile
+		p.Reason = fsm.ByFile
 	}
 	if r.IntN(5) == 0 {
-		p.rest = time.Duration(r.IntN(240)) * time.Second
+		p.Rest = time.Duration(r.IntN(240)) * time.Second
 	}
 	if r.IntN(10) > 0 {
-		p.moments = append(p.moments, primary(r))
+		p.Moments = append(p.Moments, primary(r))
 	}
 	for r.IntN(3) == 0 {
-		p.moments = append(p.moments, primary(r))
+		p.Moments = append(p.Moments, primary(r))
 	}
 	if r.IntN(2) == 0 {
-		p.moments = append(p.moments, moment{at: point{"undo", 1 + r.IntN(60)}, act: mishap(r)})
+		p.Moments = append(p.Moments, moment{At: point{"undo", 1 + r.IntN(60)}, Act: mishap(r)})
 	}
 	return p
 }
@@ -166,28 +181,28 @@ func primary(r *rand.Rand) moment {
 	at := point{"step", 1 + r.IntN(2520)}
 	switch n := r.IntN(100); {
 	case n < 74:
-		return moment{at: at, act: mishap(r)}
+		return moment{At: at, Act: mishap(r)}
 	case n < 80:
-		return moment{at: point{"ahead", at.n}, act: blur(r)}
+		return moment{At: point{"ahead", at.N}, Act: blur(r)}
 	case n < 85:
-		return moment{at: point{"call", 1 + r.IntN(30)}, act: blur(r)}
+		return moment{At: point{"call", 1 + r.IntN(30)}, Act: blur(r)}
 	case n < 93:
-		return moment{at: point{"call", 1 + r.IntN(30)}, act: action{what: "event", n: r.IntN(len(events))}}
+		return moment{At: point{"call", 1 + r.IntN(30)}, Act: action{What: "event", Event: events[r.IntN(len(events))].name}}
 	}
-	return moment{at: point{"call", 1 + r.IntN(30)}, act: intrusion(r)}
+	return moment{At: point{"call", 1 + r.IntN(30)}, Act: intrusion(r)}
 }
 
 // mishap goes wrong with an operation: a fault of it, or a death beside it.
 func mishap(r *rand.Rand) action {
 	switch n := r.IntN(100); {
 	case n < 58:
-		return action{what: "fault", fault: r.IntN(1 << 20)}
+		return action{What: "fault", Fault: r.IntN(1 << 20)}
 	case n < 72:
-		return action{what: "crash", after: r.IntN(2) == 0, n: r.IntN(3)}
+		return action{What: "crash", After: r.IntN(2) == 0, N: r.IntN(3)}
 	case n < 91:
 		return blur(r)
 	case n < 98:
-		return action{what: "disk", n: 1 + r.IntN(2)}
+		return action{What: "disk", N: 1 + r.IntN(2)}
 	}
 	return intrusion(r)
 }
@@ -201,24 +216,24 @@ func blur(r *rand.Rand) action {
 	case 1:
 		about = []fsm.Subject{fsm.AboutUnits, fsm.AboutSessions, fsm.AboutHost, fsm.AboutAudio}[r.IntN(4)]
 	}
-	return action{what: "blur", blur: kind, about: about, n: []int{0, 0, 1, 4, 30}[r.IntN(5)]}
+	return action{What: "blur", Blur: kind, About: about, N: []int{0, 0, 1, 4, 30}[r.IntN(5)]}
 }
 
 // intrusion is somebody who comes between.
 func intrusion(r *rand.Rand) action {
 	switch n := r.IntN(100); {
 	case n < 40:
-		return action{what: "wish", pick: r.Float64(), n: r.IntN(4)}
+		return action{What: "wish", Pick: r.Float64(), N: r.IntN(4)}
 	case n < 65:
-		return action{what: "cancel"}
+		return action{What: "cancel"}
 	case n < 80:
-		return action{what: "stop"}
+		return action{What: "stop"}
 	case n < 90:
-		return action{what: "reboot"}
+		return action{What: "reboot"}
 	case n < 95:
-		return action{what: "down"}
+		return action{What: "down"}
 	}
-	return action{what: "finish"}
+	return action{What: "finish"}
 }
 
 // pickOf draws an index by weights.

@@ -9,6 +9,7 @@ import (
 // situation is a host as somebody's hand left it, for the steps that a plan has only
 // then.
 type situation struct {
+	name   string
 	in     fsm.Mode
 	change func(*world)
 }
@@ -17,49 +18,45 @@ var none = func(*world) {}
 
 // situations are drawn alike; the first stands for none.
 var situations = []situation{
-	{},
-	{fsm.Desktop, unit("desktop.target", "inactive")},
-	{fsm.Desktop, unit(ai, "active")},
-	{fsm.Desktop, load(starter, "masked", true)},
-	{fsm.Desktop, unit(starter, "active")},
-	{fsm.Desktop, deskAIIs("active")},
-	{fsm.Desktop, deskAIIs("inactive")},
-	{fsm.Desktop, unit("compute.target", "active")},
-	{fsm.Desktop, none},
-	{fsm.StudioLocal, unit(ai, "active")},
-	{fsm.StudioLocal, load(starter, "masked", true)},
-	{fsm.StudioLocal, unit(starter, "active")},
-	{fsm.StudioLocal, deskAIIs("active")},
-	{fsm.StudioLocal, unit("audio-priority.service", "inactive")},
-	{fsm.StudioLocal, unit("desktop.target", "inactive")},
-	{fsm.StudioLocal, unit("desktop.target", "inactive")},
-	{fsm.StudioLocal, deskAIIs("active")},
-	{fsm.StudioLocal, deskAIIs("active")},
-	{fsm.StudioLocal, deskAIIs("inactive")},
-	{fsm.StudioLocal, none},
-	{fsm.Compute, unit(ai, "inactive")},
-	{fsm.Compute, unit(starter, "inactive")},
-	{fsm.Compute, deskAIIs("active")},
-	{fsm.Compute, deskAIIs("active")},
-	{fsm.Compute, deskAIIs("active")},
-	{fsm.Compute, silent},
-	{fsm.Compute, silent},
-	{fsm.Compute, none},
+	{"as it was left", "", none},
+	{"desktop without its target", fsm.Desktop, unit("desktop.target", "inactive")},
+	{"desktop with compute's AI unit", fsm.Desktop, unit(ai, "active")},
+	{"desktop with the login held back", fsm.Desktop, load(starter, "masked", true)},
+	{"desktop with a display manager", fsm.Desktop, unit(starter, "active")},
+	{"desktop with its AI unit", fsm.Desktop, deskAIIs("active")},
+	{"desktop without its AI unit", fsm.Desktop, deskAIIs("inactive")},
+	{"desktop with compute.target", fsm.Desktop, unit("compute.target", "active")},
+	{"desktop", fsm.Desktop, none},
+	{"studio with compute's AI unit", fsm.StudioLocal, unit(ai, "active")},
+	{"studio with the login held back", fsm.StudioLocal, load(starter, "masked", true)},
+	{"studio with a display manager", fsm.StudioLocal, unit(starter, "active")},
+	{"studio with the desktop's AI unit", fsm.StudioLocal, deskAIIs("active")},
+	{"studio without audio-priority", fsm.StudioLocal, unit("audio-priority.service", "inactive")},
+	{"studio without desktop.target", fsm.StudioLocal, unit("desktop.target", "inactive")},
+	{"studio without any AI unit", fsm.StudioLocal, deskAIIs("inactive")},
+	{"studio", fsm.StudioLocal, none},
+	{"compute without its AI unit", fsm.Compute, unit(ai, "inactive")},
+	{"compute with the login let in", fsm.Compute, unit(starter, "inactive")},
+	{"compute with the desktop's AI unit", fsm.Compute, deskAIIs("active")},
+	{"compute with a silent user", fsm.Compute, silent},
+	{"compute", fsm.Compute, none},
 }
 
 // The situations that trials are turned to.
 var (
-	targetless  = add(situation{fsm.StudioLocal, unit("desktop.target", "inactive")})
-	foreignAI   = add(situation{fsm.Compute, deskAIIs("active")})
-	quiet       = add(situation{fsm.Compute, silent})
-	deskless    = add(situation{fsm.StudioLocal, deskAIIs("inactive")})
-	plainDesk   = add(situation{fsm.Desktop, none})
-	plainStudio = add(situation{fsm.StudioLocal, none})
+	targetless  = called("studio without desktop.target")
+	foreignAI   = called("compute with the desktop's AI unit")
+	quiet       = called("compute with a silent user")
+	deskless    = called("studio without any AI unit")
+	plainDesk   = called("desktop")
+	plainStudio = called("studio")
 )
 
-func add(s situation) int {
-	situations = append(situations, s)
-	return len(situations) - 1
+func called(name string) (id situationID) {
+	if err := named(&id, len(situations), []byte(name)); err != nil {
+		panic(err)
+	}
+	return id
 }
 
 func deskAIIs(active string) func(*world) {

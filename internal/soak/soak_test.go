@@ -13,18 +13,19 @@ import (
 )
 
 var (
-	lasts  = flag.Duration("for", 20*time.Second, "how long trials are run")
-	trials = flag.Int("trials", 0, "how many trials are run, instead of for how long")
-	first  = flag.Uint64("first", 0, "the first seed; 0 takes the clock's")
-	seed   = flag.Uint64("seed", 0, "the seed of TestSeed")
-	keepOn = flag.Bool("on", false, "go on after a violation, and tell one of each invariant")
-	detail = flag.String("figures", "", "a file for the figures in detail")
+	lasts    = flag.Duration("for", 20*time.Second, "how long trials are run")
+	trials   = flag.Int("trials", 0, "how many trials are run, instead of for how long")
+	first    = flag.Uint64("first", 0, "the first seed; 0 takes the clock's")
+	seed     = flag.Uint64("seed", 0, "the seed of TestSeed")
+	keepOn   = flag.Bool("on", false, "go on after a violation, and tell one of each invariant")
+	scenario = flag.String("scenario", "", "the file of TestScenario")
+	detail   = flag.String("figures", "", "a file for the figures in detail")
 )
 
 // try runs one trial and returns what did not hold, and its story.
-func try(t *testing.T, seed uint64, figs *figures) (w *world) {
+func try(t *testing.T, s script, figs *figures) (w *world) {
 	synctest.Test(t, func(*testing.T) {
-		w = newWorld(write(seed), figs)
+		w = newWorld(s.fresh(), figs)
 		w.run()
 		figs.trials++
 	})
@@ -53,12 +54,12 @@ func TestTrials(t *testing.T) {
 				t.Parallel()
 				told := map[string]int{}
 				for i := next.Add(1) - 1; more(i) && (!t.Failed() || *keepOn); i = next.Add(1) - 1 {
-					w := try(t, from+i, results[lane])
+					w := try(t, write(from+i), results[lane])
 					if len(w.bad) == 0 {
 						continue
 					}
 					if name := w.bad[0].name; told[name] == 0 {
-						t.Errorf("trial %d of seed %d:\n%s", i+1, from+i, w.text())
+						t.Errorf("trial %d of seed %d, kept as %s:\n%s", i+1, from+i, keep(t, w), w.text())
 					}
 					told[w.bad[0].name]++
 				}
@@ -82,7 +83,7 @@ func TestSeed(t *testing.T) {
 	if *seed == 0 {
 		t.Skip("no -seed is given")
 	}
-	w := try(t, *seed, newFigures())
+	w := try(t, write(*seed), newFigures())
 	t.Log("\n" + w.text())
 	if len(w.bad) > 0 {
 		t.Errorf("%d violations", len(w.bad))
@@ -92,7 +93,9 @@ func TestSeed(t *testing.T) {
 // text is the story of a trial.
 func (w *world) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "go test ./internal/soak -run TestSeed -v -args -seed %d\n", w.script.seed)
+	if w.script.Seed != 0 {
+		fmt.Fprintf(&b, "go test ./internal/soak -run TestSeed -v -args -seed %d\n", w.script.Seed)
+	}
 	begun := w.story[0].at
 	for i, l := range w.story {
 		fmt.Fprintf(&b, "%4d %9.3fs %s\n", i+1, l.at.Sub(begun).Seconds(), fmt.Sprintf(l.what, l.words()...))

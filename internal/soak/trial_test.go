@@ -9,43 +9,46 @@ import (
 
 // run is a whole trial; it must be called in a bubble of testing/synctest.
 func (w *world) run() {
+	if w.script.Early {
+		w.phase = &w.script.Phases[0]
+	}
 	w.begin(nil)
 	w.settle()
-	for i := range w.script.phases {
-		w.play(&w.script.phases[i])
+	for i := range w.script.Phases {
+		w.play(&w.script.Phases[i])
 	}
 	w.finale()
 }
 
 // play follows one wish through.
 func (w *world) play(p *phase) {
-	if p.clear {
+	if p.Clear {
 		w.host.Heal()
 		w.clear()
 	}
-	if p.stands > 0 {
-		w.stand(situations[p.stands])
+	if p.Stands > 0 {
+		w.stand(situations[p.Stands])
 		w.settle() // a trigger may act on it
 	}
 	w.mu.Lock()
-	w.phase, w.calls, w.undos, w.tainted = p, 0, 0, !p.clear
+	w.phase, w.calls, w.undos, w.tainted = p, 0, 0, !p.Clear
 	w.mu.Unlock()
-	mode := wishFor(trueMode(w.truth(), w.policy), p.pick)
-	if p.stands > 0 {
-		mode = fsm.Modes[int(p.pick*1000)%3]
+	mode := wishFor(trueMode(w.truth(), w.policy), p.Pick)
+	if p.Stands > 0 {
+		mode = fsm.Modes[int(p.Pick*1000)%3]
 	}
-	if p.to != "" {
-		mode = p.to
+	if p.To != "" {
+		mode = p.To
 	}
-	if !p.idle {
-		w.submit(mode, p.reason, p.force)
+	if !p.Idle {
+		w.submit(mode, p.Reason, p.Force)
 	}
 	w.settle()
-	if p.again {
+	if p.Again {
 		w.sameAgain()
 	}
-	if p.rest > 0 {
-		time.Sleep(p.rest)
+	if p.Rest > 0 {
+		time.Sleep(p.Rest)
 		w.settle()
 	}
 }

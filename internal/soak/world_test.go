@@ -71,19 +71,19 @@ func (w *world) fail(name, format string, args ...any) {
 
 // newWorld is a trial before its first controller starts.
 func newWorld(s script, figs *figures) *world {
-	w := &world{script: s, policy: variants[s.variant], figs: figs, news: make(chan struct{}, 1), boot: 1, intents: map[string]bool{}}
+	w := &world{script: s, policy: variants[s.Variant], figs: figs, news: make(chan struct{}, 1), boot: 1, intents: map[string]bool{}}
 	w.host = sim.New(w.policy)
-	w.host.Character = s.host
+	w.host.Character = s.Host
 	w.host.Hint = w.hint
-	for v, d := range s.takes {
+	for v, d := range s.Takes {
 		w.host.Takes(v, d)
 	}
 	w.disk.boot, w.disk.state = w.bootID(), fsm.AtDesktop
-	starts[s.start].set(w)
+	starts[s.Start].set(w)
 	if w.disk.state != fsm.Boot {
 		w.disk.wish = &fsm.Wish{ID: "w-0", Mode: trueMode(w.truth(), w.policy), Reason: fsm.ByBoot, By: fsm.NoCaller}
 	}
-	w.tell("variant %d, start: %s, host %+v, takes %v", s.variant, starts[s.start].name, s.host, s.takes)
+	w.tell("policy: %s, start: %s, host %+v, takes %v", s.Variant.name(), s.Start.name(), s.Host, s.Takes)
 	return w
 }
 
@@ -160,8 +160,8 @@ func (w *world) submit(mode fsm.Mode, reason fsm.Reason, force bool) {
 }
 
 // change lets an event of the world happen; the caller holds no lock.
-func (w *world) change(n int) {
-	e := events[n%len(events)]
+func (w *world) change(name string) {
+	e := eventOf(name)
 	w.mu.Lock()
 	if w.life != nil {
 		w.life.quiet = false
