@@ -140,6 +140,9 @@ var hosts = map[string]func() *host{
 			session(Session{ID: "4", User: "bob", UID: 1001, Class: "user", Type: "tty", Graphical: true, Why: "Hyprland runs in it"}).
 			session(Session{ID: "5", User: "carol", UID: 1002, Class: "user", Type: "tty", Remote: true})
 	},
+	"overlay-beside-ai": func() *host {
+		return newHost().alice().unit("studio-local-policy.service", "active").unit("audio-priority.service", "active").unit(vllm, "active")
+	},
 	"overlay": func() *host {
 		return newHost().alice().unit("display-manager.service", "active").
 			unit("studio-local-policy.service", "active").unit("audio-priority.service", "active")

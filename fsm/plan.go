@@ -114,6 +114,9 @@ func (b *builder) overlayOff() {
 
 func (b *builder) studioToDesktop() {
 	b.prepare(Desktop)
+	if b.plan.To == Desktop {
+		b.stopAI(Desktop)
+	}
 	b.overlayOff()
 	b.budgets(Desktop)
 	b.desktopUp()
