@@ -144,6 +144,9 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 		a.changed = true
 	}
 	n, of := a.step, len(a.plan.Steps)
+	if undo {
+		n = a.back
+	}
 	a.report(fsm.StepBegan{Attempt: a.id, N: n, Of: of, Step: s, Undo: undo, At: began})
 	a.tell(doingWord(undo), s.Op, "systemd to take "+s.Op.String(), s.Deadline)
 	looked := a.record.Looked

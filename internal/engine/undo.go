@@ -81,6 +81,7 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 	a.plan = fsm.Plan{Kind: fsm.WalkBack, From: forward.To, To: forward.From, Steps: steps}
 	for i := range steps {
 		s := &steps[i]
+		a.back = i + 1
 		if a.goingDown() {
 			return false
 		}
