@@ -29,6 +29,10 @@ func (l *life) recorded(r fsm.Record) {
 			l.fail("oneAttemptAtATime", "%s begins before %s has ended", r.ID, l.cur.id)
 		}
 		l.cur = &running{id: r.ID, plan: r.Plan, begun: r.At}
+	case fsm.StepBegan:
+		if r.N < 1 || r.N > r.Of {
+			l.fail("stepsInOrder", "step %d of %d: %s", r.N, r.Of, r.Step.Op)
+		}
 	case fsm.AttemptEnded:
 		l.attemptEnded(r.Attempt)
 	}
@@ -153,8 +157,8 @@ func (l *life) walkedBack(a fsm.Attempt) {
 		if name == l.policy.Units.Desktop && is.Is(true) || name == l.policy.Units.Compute && a.From != fsm.Compute {
 			continue // what takes an isolate back isolates desktop.target, whatever was up before
 		}
-		if name == starter && was.Load == "masked" || slices.Contains(l.policy.Units.AIUnits(), name) && !slices.Contains(l.policy.Units.AI[a.From], name) {
-			continue // a login that was held back is let go, a foreign AI unit stays away
+		if name == starter && (was.Load == "masked" || a.From == fsm.Compute) || slices.Contains(l.policy.Units.AIUnits(), name) && !slices.Contains(l.policy.Units.AI[a.From], name) {
+			continue // a login that was held back is let go, one let in does not outlast an isolate of compute, a foreign AI unit stays away
 		}
 		if was.Active == "deactivating" || was.Active == "activating" {
 			continue // it was on its way

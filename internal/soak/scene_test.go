@@ -1,6 +1,8 @@
 package soak
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
@@ -183,6 +185,10 @@ var events = []event{
 func (w *world) clear() {
 	w.holders(false)
 	w.host.Change(func(f *fsm.Facts, l *fsm.Logins, units map[string]fsm.Unit) {
+		f.GPU.Value.Holders = slices.DeleteFunc(slices.Clone(f.GPU.Value.Holders), func(h fsm.GPUHolder) bool {
+			of := func(s fsm.Session) bool { return h.Unit == fsm.SessionScope(s.ID) }
+			return strings.HasPrefix(h.Unit, "session-") && !slices.ContainsFunc(l.Sessions, of) // somebody killed it
+		})
 		f.Audio.Value.Users, f.Jobs.Value, f.Inhibitors.Value, f.Holds.Value, f.Site.Value = nil, nil, nil, nil, nil
 		f.Placement.Value.Studio, f.Memory.Value.Available, f.Load.Value.CPUSome, f.Host.Value.Switching = "local", 64<<30, 0, ""
 		if u := units[ai]; u.Load == "masked" {

@@ -32,12 +32,14 @@ type shown struct {
 // phase is a wish, what happens while it is followed, and a rest after it.
 type phase struct {
 	Clear   bool          `json:"clear,omitempty"`  // what would refuse is over, and alice is at her desk
+	Healed  bool          `json:"healed,omitempty"` // no fault of before is left, and all is looked at
 	Stands  situationID   `json:"stands,omitempty"` // the situation it begins in; 0: as the one before left it
 	To      fsm.Mode      `json:"to,omitempty"`     // the mode that is wished for; empty: by pick
 	Idle    bool          `json:"idle,omitempty"`   // nobody wishes
 	Pick    float64       `json:"pick,omitempty"`   // which mode is wished for, by the one that is observed
 	Reason  fsm.Reason    `json:"reason,omitempty"`
 	Force   bool          `json:"force,omitempty"`
+	Must    bool          `json:"must,omitempty"`  // nothing refuses and nothing goes wrong: it comes to To
 	Again   bool          `json:"again,omitempty"` // the same once more, when the host has settled
 	Rest    time.Duration `json:"rest_ns,omitempty"`
 	Moments []moment      `json:"moments,omitempty"`

@@ -22,6 +22,10 @@ func (w *world) run() {
 
 // play follows one wish through.
 func (w *world) play(p *phase) {
+	if p.Healed {
+		w.host.Heal()
+		w.looked()
+	}
 	if p.Clear {
 		w.host.Heal()
 		w.clear()
@@ -50,6 +54,22 @@ func (w *world) play(p *phase) {
 	if p.Rest > 0 {
 		time.Sleep(p.Rest)
 		w.settle()
+	}
+	if p.Must {
+		w.noTrap(p.To)
+	}
+}
+
+// noTrap: from every host at rest, with nothing that refuses and nothing that goes
+// wrong, each mode is come to by a wish for it: "A transition must either complete to a
+// stable target state" (section 6.1).
+func (w *world) noTrap(to fsm.Mode) {
+	f := w.truth()
+	m, s := trueMode(f, w.policy), w.life.eng.Snapshot()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if why := lacking(to, f, w.policy); m != to || s.State != fsm.Resting(to) || why != "" {
+		w.fail("noTrap", "%s was wished for, and the host came to rest in %s, shown as %s: %s", to, m, s.State, why)
 	}
 }
 
@@ -217,12 +237,11 @@ func (w *world) finale() {
 	l := w.life
 	w.failureEnds(l)
 	w.mu.Unlock()
-	w.host.Hint(fsm.Everything) // a lie that ends tells nobody, and nothing polls at rest (D20)
-	time.Sleep(2 * time.Second)
-	w.settle()
+	w.looked()
 	w.mu.Lock()
 	w.comesToRest(l)
 	w.historyComplete()
+	w.settled()
 	w.mu.Unlock()
 	l.stop()
 	<-l.over
@@ -232,6 +251,14 @@ func (w *world) finale() {
 	if w.lives > 1 {
 		time.Sleep(30 * time.Minute) // for what is left of the dead
 	}
+}
+
+// looked has the controller look at everything: a lie that ends tells nobody, and
+// nothing polls at rest (D20).
+func (w *world) looked() {
+	w.host.Hint(fsm.Everything)
+	time.Sleep(2 * time.Second)
+	w.settle()
 }
 
 // failureEnds: "failed-transition until a clean observation" (D6), which nobody needs

@@ -32,6 +32,7 @@ type world struct {
 	wakes string // what to do with the controller next: "", crash, stop, reboot, finish
 	story []line
 	bad   []violation
+	rest  atLast
 
 	wishes  []made // in the order in which they were submitted
 	tainted bool   // more than plain failures were injected in this phase
