@@ -143,6 +143,9 @@ var hosts = map[string]func() *host{
 	"overlay-beside-ai": func() *host {
 		return newHost().alice().unit("studio-local-policy.service", "active").unit("audio-priority.service", "active").unit(vllm, "active")
 	},
+	"overlay-on-compute": func() *host {
+		return newHost().alice().unit("studio-local-policy.service", "active").unit("audio-priority.service", "active").unit("compute.target", "active").unit("desktop.target", "inactive")
+	},
 	"overlay": func() *host {
 		return newHost().alice().unit("display-manager.service", "active").
 			unit("studio-local-policy.service", "active").unit("audio-priority.service", "active")

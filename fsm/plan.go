@@ -123,9 +123,10 @@ func (b *builder) studioToDesktop() {
 }
 
 // desktopUp starts desktop.target where nobody did, as on a host that is used
-// without the daemon: the overlay stands on it (section 12.2).
+// without the daemon: the overlay stands on it (section 12.2). Where compute.target was
+// started by hand it takes its place only if desktop is wished for.
 func (b *builder) desktopUp() {
-	if !b.up(b.p.Units.Desktop) && !b.up(b.p.Units.Compute) {
+	if !b.up(b.p.Units.Desktop) && (b.plan.To == Desktop || !b.up(b.p.Units.Compute)) {
 		b.start(b.p.Units.Desktop, Op{})
 	}
 }
