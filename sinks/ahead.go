@@ -25,6 +25,11 @@ type mark struct {
 	noReturn, undoing bool
 }
 
+// durable tells whether an intent has to be on the disk itself, where the last that is
+// there is that of before: the first of an attempt, the one that passes the point of no
+// return, and the one that turns back (D6).
+func (m mark) durable(before mark) bool { return m != before }
+
 func newAhead(dirs runfiles.Dirs) *ahead {
 	a := &ahead{dirs: dirs}
 	a.written.Store(1)
@@ -40,7 +45,7 @@ func (a *ahead) put(i fsm.Intent) error {
 	a.written.Add(1)
 	m := mark{i.ID, i.NoReturn, i.Undoing}
 	write := a.dirs.UpdateIntent
-	if m != a.on {
+	if m.durable(a.on) {
 		write = a.dirs.WriteIntent
 	}
 	if err := write(i); err != nil {

@@ -221,7 +221,10 @@ func TestMaskOnDisk(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(a.control, "own.service"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"own.service", "../x.service"} {
+	if err := os.Symlink("/etc/other.service", filepath.Join(a.control, "alias.service")); err != nil || a.masked("alias.service") {
+		t.Errorf("somebody's alias counts as a mask of ours: %v", err)
+	}
+	for _, name := range []string{"own.service", "alias.service", "../x.service"} {
 		if made, err := a.mask(name); made || err == nil {
 			t.Errorf("mask of %s made %v, %v", name, made, err)
 		}
