@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/integration/standin/nvml/library"
 )
@@ -25,14 +27,13 @@ func TestMain(m *testing.M) {
 		fmt.Println("what needs the stand-in of NVML is skipped:", err)
 		err = nil
 	}
-	code := 1
-	if err == nil {
-		code = m.Run()
-	} else {
+	clear := func() { _ = os.RemoveAll(dir) }
+	if err != nil {
+		clear()
 		fmt.Println(err)
+		os.Exit(1)
 	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { clear(); os.Exit(code) }))
 }
 
 // tree is a made root directory.
