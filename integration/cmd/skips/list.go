@@ -34,10 +34,14 @@ func parseList(text string) (list, error) {
 	return out, nil
 }
 
-// why is the reason why a test may be skipped, false if it may not.
+// why is the reason why a test may be skipped, false if it may not. A test that is
+// listed is so with those within it.
 func (l list) why(t test) (string, bool) {
+	outer, _, _ := strings.Cut(t.name, "/")
 	for _, e := range l {
-		if ok, _ := path.Match(e.test, t.name); ok && e.pkg == t.pkg {
+		whole, _ := path.Match(e.test, t.name)
+		above, _ := path.Match(e.test, outer)
+		if (whole || above) && e.pkg == t.pkg {
 			return e.why, true
 		}
 	}
