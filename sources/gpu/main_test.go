@@ -3,6 +3,7 @@ package gpu
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,11 @@ import (
 var rig library.Rig
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		goleak.VerifyTestMain(m) // they need no rig, and a fuzzer starts this often
+		return
+	}
 	dir, err := os.MkdirTemp("", "modewatch-gpu")
 	if err == nil {
 		rig, err = library.NewRig(context.Background(), dir)

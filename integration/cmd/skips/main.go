@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -18,7 +19,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return fmt.Errorf("want the list and the files of runs: skips LIST RUN.json...")
+		return errors.New("want the list and the files of runs: skips LIST RUN.json")
 	}
 	text, err := os.ReadFile(args[0])
 	if err != nil {
