@@ -13,8 +13,8 @@ import (
 // FuzzRead reads any file: it says one of the two placements, or is an error that
 // names the file.
 func FuzzRead(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "placement.json")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		path := filepath.Join(t.TempDir(), "placement.json")
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
