@@ -40,7 +40,7 @@ func TestATargetWithoutSeeds(t *testing.T) {
 // go's fuzzer fails now and then for no reason but that its time is over.
 func TestLate(t *testing.T) {
 	for said, want := range map[string]bool{
-		"fuzz: elapsed: 2s, execs: 36 (15/sec), new interesting: 1 (total: 11)\n--- FAIL: FuzzA (2.46s)\n    context deadline exceeded\nFAIL\n": true,
+		"fuzz: elapsed: 2s, execs: 36 (15/sec), new interesting: 1 (total: 11)\n--- FAIL: FuzzA (2.46s)\n    context deadline exceeded\nFAIL\n":          true,
 		"--- FAIL: FuzzA (2.46s)\n    --- FAIL: FuzzA (0.00s)\n        a_test.go:1: context deadline exceeded\n\n    Failing input written to x\nFAIL\n": false,
 		"panic: context deadline exceeded\nFAIL\n": false,
 	} {
