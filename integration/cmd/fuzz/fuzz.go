@@ -77,10 +77,12 @@ func fuzz(ctx context.Context, t target, each time.Duration, b *builds) result {
 func (r result) idle() bool { return r.err == nil && r.execs == 0 }
 
 // try runs a target's program. What is found goes into a folder of the run, but what
-// breaks it into its testdata.
+// breaks it into its testdata. Making a found input smaller is bounded by a number of
+// tries: by itself go would take a minute for it, which is all the time there is.
 func try(ctx context.Context, t target, each time.Duration, file, out string) result {
 	cmd := exec.CommandContext(ctx, file, "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+each.String(),
-		"-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(out, "found", t.dir))
+		"-test.parallel=1", "-test.fuzzminimizetime=100x",
+		"-test.fuzzcachedir="+filepath.Join(out, "found", t.dir))
 	cmd.Dir, cmd.Env = t.dir, append(os.Environ(), "GOMAXPROCS=2")
 	text, err := cmd.CombinedOutput()
 	r := read(t, string(text))
