@@ -13,7 +13,7 @@ STAGE   := out/stage
 # gotestsum runs go test, shows what failed, and lists what was skipped and why.
 GOTESTSUM := $(GO) tool gotestsum
 
-.PHONY: all build deps lint test unit lab test-vm bench soak run demo stage generate clean
+.PHONY: all build deps lint test unit lab test-vm skips cover fuzz bench soak run demo stage generate clean
 
 all: build
 
@@ -37,14 +37,32 @@ lint: deps
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-# Everything: linters, unit tests under the race detector, the lab, the machine.
-test: deps lint unit lab test-vm
+# Everything: linters, unit tests under the race detector, a little fuzzing, the lab,
+# the machine; then what was skipped in all of them, and what they covered.
+test: deps lint unit
+	@$(MAKE) --no-print-directory fuzz FUZZ=1s
+	@$(MAKE) --no-print-directory lab test-vm skips cover
 
 unit: deps
-	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -timeout 10m $$($(GO) list ./... | grep -v /integration)
+	@mkdir -p out/cover
+	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg --jsonfile out/unit.json -- -race -timeout 10m \
+		-coverprofile=out/cover/unit.cover -coverpkg=./... $$($(GO) list ./... | grep -v /integration)
+
+# Run it after unit, lab and test-vm: a skipped test must be in integration/skips.txt.
+skips:
+	@$(GO) run ./integration/cmd/skips integration/skips.txt out/unit.json out/lab.json out/vm.json
+
+# Run it after unit and lab: enough of the program must be tested.
+cover:
+	@$(GO) run ./integration/cmd/cover -report out/assurance/coverage.json out/cover/unit.cover $(sort $(wildcard out/cover/inside-*.cover))
+
+# All fuzz targets, each for as long as FUZZ says.
+FUZZ ?= 2m
+fuzz:
+	@$(GO) run ./integration/cmd/fuzz -for $(FUZZ) -report out/assurance/fuzz.json
 
 lab: deps stage
-	MODEWATCH_LAB=require $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -timeout 25m $$($(GO) list ./integration/... | grep -v /integration/vm)
+	MODEWATCH_LAB=require MODEWATCH_COVER=$(CURDIR)/out/cover $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -timeout 25m $$($(GO) list ./integration/... | grep -v /integration/vm)
 	@grep -oh 'figure: [^"\\]*' out/lab.json || true
 
 # What needs a kernel with devices, in an emulated machine.

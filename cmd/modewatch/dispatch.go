@@ -39,16 +39,28 @@ func find(name string) (verb, bool) {
 	return verb{}, false
 }
 
-// dispatch finds the verb of a command line and runs it. Flags may stand before
-// and after the verb and its arguments.
+// call is a command line that was understood. It does what it says, once.
+type call func() (int, error)
+
+// dispatch finds the verb of a command line and runs it.
 func (e env) dispatch(args []string) (int, error) {
+	run, err := e.parse(args)
+	if err != nil {
+		return 0, err
+	}
+	return run()
+}
+
+// parse understands a command line, without any effect. Flags may stand before and
+// after the verb and its arguments.
+func (e env) parse(args []string) (call, error) {
 	name, rest := split(args)
 	if name == "" {
 		return e.noVerb(rest)
 	}
 	v, ok := find(name)
 	if !ok {
-		return 0, e.unknownVerb(name)
+		return nil, e.unknownVerb(name)
 	}
 	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -56,18 +68,18 @@ func (e env) dispatch(args []string) (int, error) {
 	run := v.flags(f)
 	help := f.BoolP("help", "h", false, "print this help")
 	if err := f.Parse(rest); err != nil {
-		return 0, misuse(e.helpHint(v), "%s", err)
+		return nil, misuse(e.helpHint(v), "%s", err)
 	}
 	if *help {
-		return 0, e.helpVerb(v)
+		return func() (int, error) { return 0, e.helpVerb(v) }, nil
 	}
 	if err := e.countArgs(v, f.NArg()); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if e.asJSON && !v.read {
-		return 0, misuse(e.helpHint(v), "%s has no --json output", v.name)
+		return nil, misuse(e.helpHint(v), "%s has no --json output", v.name)
 	}
-	return run(e, f.Args())
+	return func() (int, error) { return run(e, f.Args()) }, nil
 }
 
 // split takes the verb, the first word that is neither a flag nor the value of
@@ -88,26 +100,23 @@ func split(args []string) (name string, rest []string) {
 }
 
 // noVerb answers a command line of flags alone.
-func (e env) noVerb(args []string) (int, error) {
+func (e env) noVerb(args []string) (call, error) {
 	f := pflag.NewFlagSet(e.prog, pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	e.globals(f)
 	help := f.BoolP("help", "h", false, "")
 	version := f.BoolP("version", "V", false, "")
 	if err := f.Parse(args); err != nil {
-		return 0, misuse(e.prog+" help lists the verbs and flags", "%s", err)
+		return nil, misuse(e.prog+" help lists the verbs and flags", "%s", err)
 	}
 	switch {
 	case *help:
-		return 0, e.usage()
+		return func() (int, error) { return 0, e.usage() }, nil
 	case *version:
-		return runVersion(e, nil)
+		return func() (int, error) { return runVersion(e, nil) }, nil
 	}
 	e.stdout = e.stderr
-	if err := e.usage(); err != nil {
-		return 0, err
-	}
-	return fsm.ExitMisuse, nil
+	return func() (int, error) { return fsm.ExitMisuse, e.usage() }, nil
 }
 
 func (e env) unknownVerb(name string) error {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/internal/config"
 	"github.com/modewatch/modewatch/internal/engine"
@@ -33,7 +35,7 @@ func TestMain(m *testing.M) {
 		}
 		return fmt.Sprintf("uid %d", uid)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // noon is now in all pages.

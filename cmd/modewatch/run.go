@@ -41,7 +41,9 @@ func runDaemon(e env) int {
 		return e.lockFault(err)
 	}
 	defer lock.Release()
-	beat, err := notify.Beat()
+	beats, still := context.WithCancel(context.Background()) // also while it ends
+	defer still()
+	beat, err := notify.Beat(beats)
 	if err != nil {
 		return e.fail(err)
 	}

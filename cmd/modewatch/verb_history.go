@@ -90,10 +90,13 @@ func moment(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, misuse("write 2h, 3d, 15:04, 2006-01-02 or \"2006-01-02 15:04\"", "cannot read the time %q", text)
 }
 
+// mostDays is as far back as time.ParseDuration reaches.
+const mostDays = 106751
+
 // wholeDays reads "3d": time.ParseDuration knows no days.
 func wholeDays(text string) (int, bool) {
 	var n int
-	if _, err := fmt.Sscanf(text, "%dd", &n); err != nil || n < 0 || fmt.Sprintf("%dd", n) != text {
+	if _, err := fmt.Sscanf(text, "%dd", &n); err != nil || n < 0 || n > mostDays || fmt.Sprintf("%dd", n) != text {
 		return 0, false
 	}
 	return n, true

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -8,22 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Beat says when Alive is to be called, from now on and for as long as the process
-// lives; nil, which never says it, if systemd has no watchdog for it. Beats that
-// nobody takes become one.
+// Beat says when Alive is to be called, from now on until ctx ends; nil, which never
+// says it, if systemd has no watchdog for this process. Beats that nobody takes
+// become one.
 //
 // It is a timer of the kernel's. A process that rests in epoll is woken from a
 // long sleep a little late, and the runtime, whose own timer would then be due,
 // looks for somebody to blame: fifty context switches a beat, where five do.
-func Beat() (<-chan struct{}, error) {
+func Beat(ctx context.Context) (<-chan struct{}, error) {
 	d := Interval()
 	if d == 0 {
 		return nil, nil
 	}
-	return beats(d)
+	return beats(ctx, d)
 }
 
-func beats(every time.Duration) (<-chan struct{}, error) {
+func beats(ctx context.Context, every time.Duration) (<-chan struct{}, error) {
 	timer, err := periodic(every)
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep the time for the watchdog: %w", err)
@@ -31,14 +32,15 @@ func beats(every time.Duration) (<-chan struct{}, error) {
 	due := make(chan struct{}, 1)
 	go func() {
 		defer timer.Close()
+		defer context.AfterFunc(ctx, func() { _ = timer.Close() })() // wakes the read
 		expired := make([]byte, 8)
 		forward(func() error { _, err := timer.Read(expired); return err }, due)
 	}()
 	return due, nil
 }
 
-// forward sends a beat each time that wait returns, until it fails: that cannot be,
-// and systemd would then miss the ping.
+// forward sends a beat each time that wait returns, until it fails: at the end or,
+// which cannot be, before it, and systemd would then miss the ping.
 func forward(wait func() error, due chan<- struct{}) {
 	for wait() == nil {
 		select {

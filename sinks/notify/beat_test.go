@@ -11,7 +11,7 @@ import (
 func TestBeats(t *testing.T) {
 	const every = 20 * time.Millisecond
 	began := time.Now()
-	due, err := beats(every)
+	due, err := beats(t.Context(), every)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,12 +44,12 @@ func TestBeatsNobodyTakes(t *testing.T) {
 // Without a watchdog there is no beat.
 func TestNoBeat(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "")
-	if due, err := Beat(); due != nil || err != nil {
+	if due, err := Beat(t.Context()); due != nil || err != nil {
 		t.Errorf("a beat for nobody (%v)", err)
 	}
 	t.Setenv("WATCHDOG_USEC", "360000000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
-	if due, err := Beat(); due == nil || err != nil {
+	if due, err := Beat(t.Context()); due == nil || err != nil {
 		t.Errorf("no beat for a watchdog (%v)", err)
 	}
 }

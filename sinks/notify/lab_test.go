@@ -42,7 +42,7 @@ func serve(pings bool) {
 	now := time.Now()
 	s := fsm.Snapshot{At: now, State: fsm.AtCompute, Since: now, Observation: fsm.Observation{Mode: fsm.Compute}}
 	_, _ = Status(s), Ready()
-	for beat, _ := Beat(); ; {
+	for beat, _ := Beat(context.Background()); ; {
 		select {
 		case <-beat:
 			if pings {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"unicode"
 )
 
 // find returns the program of a name in Path, or a path as it is.
@@ -50,7 +51,7 @@ func Line(said []byte) string {
 // Clean makes text safe to print: one line, no control characters.
 func Clean(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\uFFFD' {
+		if unicode.IsControl(r) || r == '\uFFFD' {
 			return ' '
 		}
 		return r

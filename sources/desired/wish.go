@@ -63,6 +63,14 @@ func (s *Store) readDocument() (document, error) {
 	if doc.Schema != fsm.Schema {
 		return doc, fmt.Errorf("cannot read the last wish in %s: schema %d is not known", s.path(wishFile), doc.Schema)
 	}
+	for _, w := range []*fsm.Wish{doc.Wish, doc.Before.Wish} {
+		if w == nil {
+			continue
+		}
+		if _, ok := fsm.ParseMode(string(w.Mode)); !ok {
+			return doc, fmt.Errorf("cannot read the last wish in %s: %.64q is no mode", s.path(wishFile), w.Mode)
+		}
+	}
 	return doc, nil
 }
 

@@ -3,11 +3,14 @@ package gpu
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/integration/standin/nvml/library"
@@ -17,6 +20,11 @@ import (
 var rig library.Rig
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		goleak.VerifyTestMain(m) // they need no rig, and a fuzzer starts this often
+		return
+	}
 	dir, err := os.MkdirTemp("", "modewatch-gpu")
 	if err == nil {
 		rig, err = library.NewRig(context.Background(), dir)
@@ -25,14 +33,13 @@ func TestMain(m *testing.M) {
 		fmt.Println("what needs the stand-in of NVML is skipped:", err)
 		err = nil
 	}
-	code := 1
-	if err == nil {
-		code = m.Run()
-	} else {
+	clear := func() { _ = os.RemoveAll(dir) }
+	if err != nil {
+		clear()
 		fmt.Println(err)
+		os.Exit(1)
 	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { clear(); os.Exit(code) }))
 }
 
 // tree is a made root directory.

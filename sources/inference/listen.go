@@ -1,8 +1,6 @@
 package inference
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -104,8 +102,8 @@ func listeners(path string) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
-		if f := strings.Fields(lines.Text()); len(f) > 9 && f[3] == listenState {
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) > 9 && f[3] == listenState {
 			out = append(out, f[9])
 		}
 	}

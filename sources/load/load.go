@@ -35,6 +35,8 @@ func (s *Source) Load(context.Context) (fsm.Load, error) {
 		return fsm.Load{}, fmt.Errorf("cannot read the CPU pressure: %w", err)
 	case psi.Some == nil:
 		return fsm.Load{}, errors.New("cannot read the CPU pressure: the kernel gives no line \"some\"")
+	case !(psi.Some.Avg10 >= 0 && psi.Some.Avg10 <= 100): // nor is what is no number
+		return fsm.Load{}, fmt.Errorf("cannot read the CPU pressure: %v is no share in percent", psi.Some.Avg10)
 	}
 	return fsm.Load{CPUSome: psi.Some.Avg10}, nil
 }

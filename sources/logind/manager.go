@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -83,7 +84,7 @@ func ask(ctx context.Context, socket string, into any, method string, args ...an
 		_, err = conn.Write(out)
 	}
 	if err == nil {
-		err = answer(bufio.NewReader(conn), into)
+		err = answer(conn, into)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot ask %s: %w", socket, cmp.Or(ctx.Err(), err))
@@ -130,9 +131,13 @@ func write(out *bytes.Buffer, m dbus.Message, number uint32) error {
 	return nil
 }
 
+// most is how much of what a manager sends is read: anybody may run one.
+const most = 1 << 20
+
 // answer reads up to the answer of the call, over the signals that a manager
 // sends to everybody on its private socket.
-func answer(in *bufio.Reader, into any) error {
+func answer(from io.Reader, into any) error {
+	in := bufio.NewReader(io.LimitReader(from, most))
 	line, err := in.ReadString('\n')
 	if err != nil {
 		return err

@@ -95,6 +95,25 @@ func TestAskRefused(t *testing.T) {
 	}
 }
 
+// endless is a manager that never ends its first line.
+type endless struct{ sent int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'O'
+	}
+	e.sent += len(p)
+	return len(p), nil
+}
+
+func TestAnswerIsBounded(t *testing.T) {
+	var rows []row
+	from := &endless{}
+	if err := answer(from, &rows); err == nil || from.sent > 2*most {
+		t.Errorf("%v after %d bytes", err, from.sent)
+	}
+}
+
 func TestAskNobody(t *testing.T) {
 	gone := filepath.Join(t.TempDir(), "private")
 	if err := ask(t.Context(), gone, new(string), "Say"); !errors.Is(err, fs.ErrNotExist) {
