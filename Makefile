@@ -13,7 +13,7 @@ STAGE   := out/stage
 # gotestsum runs go test, shows what failed, and lists what was skipped and why.
 GOTESTSUM := $(GO) tool gotestsum
 
-.PHONY: all build deps lint test unit lab test-vm bench soak run demo stage generate clean
+.PHONY: all build deps lint test unit lab test-vm bench soak crash run demo stage generate clean
 
 all: build
 
@@ -59,10 +59,20 @@ stage: build
 bench: deps stage
 	$(GO) test -count=1 -timeout 40m -run '^TestFigures$$' -v ./integration/bench -args -full
 
-# Random trials of the engine on a host in memory, for as long as SOAK says.
+# Random trials of the engine on a host in memory, for as long as SOAK says; then,
+# for root, the crashes of a real one.
 SOAK ?= 1h
 soak:
 	$(GO) test ./internal/soak -v -count=1 -timeout 0 -run '^TestTrials$$' -args -for $(SOAK)
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) crash; else echo "SKIP-REASON: make crash needs root"; fi
+
+# Every event at every step of every plan, on real systemd, and two crashes of a
+# whole machine.
+crash: deps stage
+	MODEWATCH_LAB=require $(GO) test ./integration -v -count=1 -timeout 0 -run '^TestCrash$$' \
+		-args -whole -report $(CURDIR)/out/assurance/crash-lab.json
+	MODEWATCH_LAB=require $(GO) test ./integration/vm/debian -v -count=1 -timeout 20m -run '^TestACrashInMidAttempt$$' \
+		-args -report $(CURDIR)/out/assurance/crash-vm.json
 
 # Boot the lab, move the host from desktop to compute and show it live.
 run: deps stage
