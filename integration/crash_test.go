@@ -23,7 +23,7 @@ var (
 )
 
 // sampleTime is how long each of the two hosts of a sample begins new cells.
-const sampleTime = 90 * time.Second
+const sampleTime = 80 * time.Second
 
 // way is an ordered pair of modes.
 type way struct{ from, to fsm.Mode }
@@ -131,7 +131,8 @@ func newStage(t *testing.T, world string, f *figures) *stage {
 	maps.Copy(s.files, w.files)
 	s.enable = w.enable
 	s.edit = []string{`isolate = "20s"`, `isolate = "8s"`, `gpu_release = "15s"`, `gpu_release = "11s"`}
-	s.files["/etc/modewatch/guards.d/slow"] = "#!/bin/sh\nexec sleep 0.1\n" // a child that can be met
+	s.files["/usr/local/bin/vllm-program"] = strings.Replace(vllmProgram, "-listen", "-ready-after 1s -listen", 1) // a wait that can be met
+	s.files["/etc/modewatch/guards.d/slow"] = "#!/bin/sh\nexec sleep 0.1\n"                                        // a child that can be met
 	d := &stage{newDesk(t, s), world, f, ""}
 	d.rests(fsm.AtDesktop)
 	d.clean = d.masks()
@@ -141,8 +142,11 @@ func newStage(t *testing.T, world string, f *figures) *stage {
 // cells are those of a plan, of which the host itself tells the steps.
 func (s *stage) cells(w way) (out []cell) {
 	s.t.Helper()
-	s.comesTo(w.from)
-	plan := s.plan(w.to)
+	var plan fsm.Plan
+	s.apart("the steps of "+w.String(), func() {
+		s.comesTo(w.from)
+		plan = s.plan(w.to)
+	})
 	past := false
 	for i, step := range plan.Steps {
 		past = past || step.Final
@@ -173,22 +177,30 @@ func (d *desk) plan(m fsm.Mode) fsm.Plan {
 // is booted anew.
 func (s *stage) tries(cells []cell, until time.Time) {
 	s.t.Helper()
-	outer := s.t
 	for _, c := range cells {
 		if !until.IsZero() && time.Now().After(until) {
 			return
 		}
-		ok := outer.Run(c.String(), func(t *testing.T) {
-			s.t = t
-			defer func() { s.t = outer }()
+		if ok := s.apart(c.String(), func() {
 			defer s.figures.tried(s, c, time.Now())
 			s.try(c)
-		})
-		if !ok {
-			s.must(s.Crash(patiently(s.desk)))
-			s.logsIn()
+		}); !ok {
+			s.apart("a boot after that", func() {
+				s.must(s.Crash(patiently(s.desk)))
+				s.logsIn()
+			})
 		}
 	}
+}
+
+// apart does something as a test of its own, whose failure is not one of what follows.
+func (s *stage) apart(name string, do func()) bool {
+	outer := s.t
+	defer func() { s.t = outer }()
+	return outer.Run(name, func(t *testing.T) {
+		s.t = t
+		do()
+	})
 }
 
 // logsIn has alice at her desk after a boot: anew, as the boot has logged her in
@@ -206,6 +218,10 @@ func (s *stage) logsIn() {
 // comesTo has the host rest in a mode, by an ordinary wish.
 func (s *stage) comesTo(m fsm.Mode) {
 	s.t.Helper()
+	if s.observed() == fsm.Desktop { // whoever was logged out may still be on the way
+		s.want(0, "request", string(fsm.Desktop))
+		s.atDesk()
+	}
 	s.want(0, "request", string(m))
 	s.rests(fsm.Resting(m))
 	s.sees(m)
@@ -228,6 +244,7 @@ func (s *stage) try(c cell) {
 	s.comesTo(c.from)
 	w := s.witness()
 	daemon := s.pid("modewatch.service")
+	records := s.records()
 	held := s.heldAt(c)
 	s.want(0, "request", string(c.to), "--detach")
 	if lacks := held(); lacks != "" {
@@ -240,7 +257,7 @@ func (s *stage) try(c cell) {
 	if !c.boots {
 		s.eventually("the attempt's end to be told after "+c.String(), func() bool { return len(s.endsSince(w.at)) > 0 })
 	}
-	ahead := s.ahead(c)
+	ahead := records()
 	s.Must(s.t, "bash", "-c", "true; "+c.heal)
 	if c.boots {
 		s.logsIn()

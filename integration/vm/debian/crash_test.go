@@ -51,6 +51,9 @@ func TestACrashInMidAttempt(t *testing.T) {
 	} {
 		before := len(g.recorded())
 		g.mode(0, "request", "compute", "--detach")
+		if c.past {
+			g.sh("touch /run/go")
+		}
 		g.reachesStep(c.at, c.past)
 		c.crash()
 		g.rests(fsm.AtDesktop)
