@@ -13,7 +13,7 @@ STAGE   := out/stage
 # gotestsum runs go test, shows what failed, and lists what was skipped and why.
 GOTESTSUM := $(GO) tool gotestsum
 
-.PHONY: all build deps lint test unit lab test-vm skips cover fuzz bench soak run demo stage generate clean
+.PHONY: all build deps lint test unit lab test-vm skips cover fuzz explore mutants bench soak crash assurance run demo stage generate clean
 
 all: build
 
@@ -40,6 +40,8 @@ lint: deps
 # Everything: linters, unit tests under the race detector, a little fuzzing, the lab,
 # the machine; then what was skipped in all of them, and what they covered.
 test: deps lint unit
+	@$(MAKE) --no-print-directory explore DEPTH=1 POLICIES=1
+	@$(MAKE) --no-print-directory mutants MUTANTS="-sample 8 -seed $(VERSION)"
 	@$(MAKE) --no-print-directory fuzz FUZZ=1s
 	@$(MAKE) --no-print-directory lab test-vm skips cover
 
@@ -77,10 +79,43 @@ stage: build
 bench: deps stage
 	$(GO) test -count=1 -timeout 40m -run '^TestFigures$$' -v ./integration/bench -args -full
 
-# Random trials of the engine on a host in memory, for as long as SOAK says.
+REPORTS := $(CURDIR)/out/assurance
+
+# Random trials of the engine on a host in memory, for as long as SOAK says; then,
+# for root, the crashes of a real one.
 SOAK ?= 1h
 soak:
-	$(GO) test ./internal/soak -v -count=1 -timeout 0 -run '^TestTrials$$' -args -for $(SOAK)
+	$(GO) test ./internal/soak -v -count=1 -timeout 0 -run '^TestTrials$$' -args -for $(SOAK) -report $(REPORTS)/random.json
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) crash; else echo "SKIP-REASON: make crash needs root"; fi
+
+# Every wish from every host at rest, and all that can go wrong at each step: breadth
+# first, to the depth of so many wishes, under so many of the eight policies.
+DEPTH    ?= 2
+POLICIES ?= 4
+explore:
+	$(GO) test ./internal/soak -v -count=1 -timeout 0 -run '^TestExplored$$' \
+		-args -depth $(DEPTH) -policies $(POLICIES) -report $(REPORTS)/explored.json
+
+# Would a test notice if the program became unsafe? All that was thought of, and one
+# of so many of a tool's.
+MUTANTS ?= -every 4
+mutants:
+	$(GO) run ./integration/cmd/mutants $(MUTANTS) -report $(REPORTS)/mutants.json
+
+# docs/assurance.md, anew, by all of it: an hour and a half.
+assurance:
+	@rm -rf out/assurance
+	$(MAKE) unit explore mutants fuzz lab cover
+	$(MAKE) soak SOAK=10m
+	$(GO) run ./integration/cmd/assurance
+
+# Every event at every step of every plan, on real systemd, and two crashes of a
+# whole machine.
+crash: deps stage
+	MODEWATCH_LAB=require $(GO) test ./integration -v -count=1 -timeout 0 -run '^TestCrash$$' \
+		-args -whole -report $(CURDIR)/out/assurance/crash-lab.json
+	MODEWATCH_LAB=require $(GO) test ./integration/vm/debian -v -count=1 -timeout 20m -run '^TestACrashInMidAttempt$$' \
+		-args -report $(CURDIR)/out/assurance/crash-vm.json
 
 # Boot the lab, move the host from desktop to compute and show it live.
 run: deps stage

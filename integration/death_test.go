@@ -14,9 +14,9 @@ import (
 
 const intent = "/var/lib/mode-controller/intent.json"
 
-// killer kills the daemon $1 when its write-ahead record names step $2: on the eve
-// of that step, or, if $3 is wake, once it is over and the next is about to be
-// recorded. strace has the daemon pause at both moments, so that none is missed by
+// killer sends the daemon $1 the signal $4 when its write-ahead record names step $2:
+// on the eve of that step, or, if $3 is wake, once it is over and the next is about
+// to be recorded. strace has the daemon pause at both moments, so that none is missed by
 // a look each 5 ms. It runs ahead of all else, so it must not spin: two of them
 // would leave nothing of two CPUs to the service manager.
 const killer = `#!/bin/bash
@@ -31,7 +31,8 @@ while :; do
 	[[ ${now[0]} == *'"step":'$2','* ]] || continue
 	[[ $3 != wake ]] || compgen -G '/var/lib/mode-controller/.intent.json*' && break
 done &>/dev/null
-kill -9 $1
+kill -$4 $1
+kill $! 2>/dev/null # who only stops is traced no more
 wait
 `
 
@@ -188,9 +189,13 @@ func (d *desk) dies(m fsm.Mode, x death) {
 }
 
 // killedAt has the daemon killed at a moment, and returns what waits for that.
-func (d *desk) killedAt(step int, when string) func() {
+func (d *desk) killedAt(step int, when string) func() { return d.signalledAt(step, when, "KILL") }
+
+// signalledAt has the daemon sent a signal at a moment, and returns what waits for
+// that.
+func (d *desk) signalledAt(step int, when, signal string) func() {
 	d.t.Helper()
-	cmd := d.Command(d.t.Context(), "nice", "-n", "-19", "/usr/local/bin/killer", d.pid("modewatch.service"), fmt.Sprint(step), when)
+	cmd := d.Command(d.t.Context(), "nice", "-n", "-19", "/usr/local/bin/killer", d.pid("modewatch.service"), fmt.Sprint(step), when, signal)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = d.StartCommand(cmd)
@@ -210,8 +215,8 @@ func (d *desk) killedAt(step int, when string) func() {
 			if err != nil {
 				d.t.Fatalf("the killer failed: %v", err)
 			}
-		case <-time.After(30 * time.Second):
-			d.t.Fatalf("the daemon was not killed at step %d\n%s", step, d.story())
+		case <-time.After(60 * time.Second):
+			d.t.Fatalf("the daemon was not signalled at step %d\n%s", step, d.story())
 		}
 	}
 }

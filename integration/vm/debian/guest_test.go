@@ -125,3 +125,25 @@ func (g *guest) json(path string, into any) {
 		g.t.Fatalf("%s: %v\n%s", path, err, r.Stdout)
 	}
 }
+
+func (g *guest) eventually(what string, cond func() bool) {
+	g.t.Helper()
+	late := time.After(patience)
+	for !cond() {
+		select {
+		case <-time.After(rarely):
+		case <-late:
+			g.t.Fatalf("cannot see %s\n%s", what, g.story())
+		}
+	}
+}
+
+// rarely is how long the machine is left alone between two looks: each costs it a
+// process, and so time.
+const rarely = 500 * time.Millisecond
+
+// rests waits until the daemon rests in a state, no attempt under way.
+func (g *guest) rests(s fsm.State) {
+	g.t.Helper()
+	g.eventually("rest in "+string(s), func() bool { now := g.snapshot(); return now.State == s && now.Attempt == nil })
+}

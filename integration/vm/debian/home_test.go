@@ -52,32 +52,10 @@ func (h *home) notes(kind string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
-func (h *home) eventually(what string, cond func() bool) {
-	h.t.Helper()
-	late := time.After(patience)
-	for !cond() {
-		select {
-		case <-time.After(rarely):
-		case <-late:
-			h.t.Fatalf("cannot see %s\n%s", what, h.story())
-		}
-	}
-}
-
-// rarely is how long the machine is left alone between two looks: each costs it a
-// process, and so time.
-const rarely = 500 * time.Millisecond
-
 // occupied tells whether alice has a session with sway in it.
 func (h *home) occupied() bool {
 	h.t.Helper()
 	return h.sh("loginctl list-sessions --no-legend | grep -q 'alice *seat0' && pgrep -u alice -x sway || true") != ""
-}
-
-// rests waits until the daemon rests in a state, no attempt under way.
-func (h *home) rests(s fsm.State) {
-	h.t.Helper()
-	h.eventually("rest in "+string(s), func() bool { now := h.snapshot(); return now.State == s && now.Attempt == nil })
 }
 
 // counts waits for a countdown.
