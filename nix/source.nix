@@ -4,6 +4,7 @@
   "Makefile"
   "cmd"
   "dist"
+  "docs/states.md" # a test holds it and the table together
   "fsm"
   "go.mod"
   "go.sum"
