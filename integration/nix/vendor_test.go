@@ -40,7 +40,7 @@ func packageSource(t *testing.T) string {
 		} else {
 			var data []byte
 			if data, err = os.ReadFile(from); err == nil {
-				err = os.WriteFile(to, data, 0o644)
+				write(t, to, string(data))
 			}
 		}
 		if err != nil {
