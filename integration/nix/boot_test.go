@@ -62,6 +62,40 @@ func TestRenderedHosts(t *testing.T) {
 	}
 }
 
+const placement = "/etc/modewatch/capability-placement.json"
+
+// As docs/placement.md tells: an edit ends nothing, and counts from the next wish on.
+func TestTheStudioMovesWhileItIsInUse(t *testing.T) {
+	t.Parallel()
+	m := bootHost(t, "single")
+	here, err := m.ReadFile(placement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := strings.Replace(string(here), `"studio":"local"`, `"studio":"external-mac-mini"`, 1)
+	for _, step := range []struct {
+		write string
+		wish  fsm.Mode
+		code  int
+		rests fsm.Mode
+	}{
+		{string(here), fsm.StudioLocal, 0, fsm.StudioLocal},
+		{elsewhere, fsm.StudioLocal, 0, fsm.StudioLocal}, // it is there already
+		{elsewhere, fsm.Desktop, 0, fsm.Desktop},
+		{elsewhere, fsm.StudioLocal, 19, fsm.Desktop},
+		{"{}", fsm.StudioLocal, 29, fsm.Desktop},
+		{string(here), fsm.StudioLocal, 0, fsm.StudioLocal},
+	} {
+		if err := m.WriteFile(placement, step.write); err != nil {
+			t.Fatal(err)
+		}
+		if code := wish(t, m, step.wish); code != step.code {
+			t.Errorf("with %s the wish for %s exits %d, want %d", step.write, step.wish, code, step.code)
+		}
+		rests(t, m, step.rests)
+	}
+}
+
 // bootHost boots a machine with the files of testdata, and alice at her desk.
 func bootHost(t *testing.T, name string) *lab.Machine {
 	t.Helper()
