@@ -40,6 +40,8 @@ in
     (planned "gpus.present" (lib.optionals (gpus.present != null) gpus.present))
     (refuse (!lib.elem gpus.display derived.present)
       "${o "gpus.display"} is GPU ${toString gpus.display}, which ${o "gpus.present"} does not have: the display needs a GPU that is there.")
+    (refuse (lib.any (lib.hasInfix "*") (lib.concatLists (lib.attrValues gpus.nodes)))
+      "${o "gpus.nodes"} has a wildcard, which the `DeviceAllow=` of a server in ${o "vllm.profiles"} cannot have: name each node.")
     (model "compute")
     (model "desktop")
     (blanks "compute")

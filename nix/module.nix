@@ -58,9 +58,11 @@ in
         }) derived.profiles;
       };
       guards.audio_idle.pw_dump = lib.mkDefault "${lib.getBin pkgs.pipewire}/bin/pw-dump";
-      # A tty that logs in by itself starts sessions again, as a display manager does.
+      # By its own name: greetd's alias for a display manager came late. A tty that
+      # logs in by itself starts sessions again, as they do.
       units.session_starters = lib.mkDefault (
-        [ "display-manager.service" ] ++ lib.optional (config.services.getty.autologinUser != null) "getty@tty1.service"
+        [ (if config.services.greetd.enable then "greetd.service" else "display-manager.service") ]
+        ++ lib.optional (config.services.getty.autologinUser != null) "getty@tty1.service"
       );
     };
 

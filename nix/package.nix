@@ -4,14 +4,18 @@
   lib,
   stdenv,
   autoAddDriverRunpath,
+  go,
   buildGoModule,
-  # go.mod asks for Go 1.26; where that is not the default yet, it may be there.
   buildGo126Module ? buildGoModule,
   dbus,
   version ? "0.1.0",
 }:
 
-buildGo126Module (finalAttrs: {
+let
+  # go.mod asks for Go 1.26; where that is not the default yet, it may be there.
+  build = if lib.versionOlder go.version "1.26" then buildGo126Module else buildGoModule;
+in
+build (finalAttrs: {
   pname = "modewatch";
   inherit version;
 

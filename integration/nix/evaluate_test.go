@@ -184,6 +184,7 @@ var refusals = map[string][]string{
 	"bad-more-than-planned":     {"modewatch.gpus.ai.compute`", "modewatch.gpus.planned`", "plan more, or name less"},
 	"bad-present-not-planned":   {"modewatch.gpus.present`", "modewatch.gpus.planned`", "plan more, or name less"},
 	"bad-display-absent":        {"modewatch.gpus.display`", "modewatch.gpus.present`", "needs a GPU that is there"},
+	"bad-wildcard":              {"modewatch.gpus.nodes`", "modewatch.vllm.profiles`", "name each node"},
 	"bad-no-model":              {"vllm.profiles.compute.enable`", "vllm.profiles.compute.model`", "name the directory"},
 	"bad-one-unit-two-profiles": {"modewatch.vllm.unit`", "vllm.profiles.desktop.enable`", "use the template"},
 	"bad-wanted-by":             {"wantedBy`", "vllm@compute.service", "modewatch.vllm`", "leave `wantedBy` empty"},

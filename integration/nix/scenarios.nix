@@ -84,6 +84,7 @@ in
   bad-more-than-planned = only { gpus.ai.compute = [ 0 1 2 ]; };
   bad-present-not-planned = only { gpus.planned = 1; gpus.present = [ 0 1 ]; gpus.ai.desktop = [ ]; gpus.ai.compute = [ 0 ]; };
   bad-display-absent = only { gpus.present = [ 0 ]; gpus.display = 1; gpus.ai.desktop = [ ]; };
+  bad-wildcard = only { gpus.nodes."0" = [ "/dev/nvidia*" ]; };
   bad-no-model = only { vllm.enable = true; };
   bad-one-unit-two-profiles = only { vllm = { enable = true; unit = "vllm.service"; profiles.desktop = server // { enable = true; }; }; };
   bad-wanted-by = {

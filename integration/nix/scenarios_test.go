@@ -68,7 +68,7 @@ var expected = map[string]func(t *testing.T, m made){
 		same(t, m.at("transitions", "studio_to_compute"), "via-desktop", "the way from studio to compute")
 		same(t, m.DefaultUnit, "desktop.target", "the default target")
 		same(t, strings.Join(m.K3s, " "), "--kubelet-arg=cgroup-root=/platform", "the kubelet's arguments")
-		same(t, m.at("units", "session_starters"), "[display-manager.service]", "what starts sessions")
+		same(t, m.at("units", "session_starters"), "[greetd.service]", "what starts sessions")
 	},
 	"lacking": func(t *testing.T, m made) {
 		same(t, m.at("vllm", "units", "desktop"), "[]", "the servers of desktop")

@@ -45,7 +45,7 @@ in
         "1" = [ "/dev/nvidia1" ];
       };
       description = ''
-        The device nodes of a GPU, by its index, as patterns. Without it, GPU N has
+        The device nodes of a GPU, by its index, without wildcards. Without it, GPU N has
         {file}`/dev/nvidiaN`, and the display is on any node in {file}`/dev/dri`.
       '';
     };
