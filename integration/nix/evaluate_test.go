@@ -203,6 +203,7 @@ func TestWhatIsWarnedOf(t *testing.T) {
 	for name, m := range evaluated(t).Scenarios {
 		want := map[string][]string{
 			"lacking":              {"gpus.planned` is 2", "no server runs in desktop"},
+			"example":              {"gpus.planned` is 2"},
 			"external-with-studio": {"has no effect here"},
 			"return-in-vain":       {"only told"},
 			"bad-display-absent":   {"gpus.planned` is 2"},

@@ -80,6 +80,16 @@ in
   return-in-vain = only { settings.triggers.return = true; };
   no-polkit.security.polkit.enable = false;
 
+  # The hosts of the tree: what they say to others than modewatch is passed over.
+  example = {
+    imports = [ ../../nix/example/host.nix ];
+    _module.check = false;
+  };
+  virtual = {
+    imports = [ (import ../../nix/tests/common.nix { self.nixosModules.default = { }; }) ];
+    _module.check = false;
+  };
+
   bad-display-computes = only { gpus.present = [ 0 1 ]; gpus.ai.desktop = [ 0 ]; };
   bad-more-than-planned = only { gpus.ai.compute = [ 0 1 2 ]; };
   bad-present-not-planned = only { gpus.planned = 1; gpus.present = [ 0 1 ]; gpus.ai.desktop = [ ]; gpus.ai.compute = [ 0 ]; };

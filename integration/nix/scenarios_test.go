@@ -98,6 +98,16 @@ var expected = map[string]func(t *testing.T, m made){
 	"autologin": func(t *testing.T, m made) {
 		same(t, m.at("units", "session_starters"), "[display-manager.service getty@tty1.service]", "what starts sessions")
 	},
+	"example": func(t *testing.T, m made) {
+		same(t, m.at("guards", "memory_headroom", "model"), "40GiB", "the model's size")
+		same(t, m.at("units", "session_starters"), "[greetd.service]", "what starts sessions")
+		same(t, strings.Join(m.K3s, " "), "--kubelet-arg=cgroup-root=/platform", "the kubelet's arguments")
+		m.has(t, "etc/modewatch/vllm/compute.env", `VLLM_ARGS="--gpu-memory-utilization 0.90"`)
+		m.lacks(t, computeDropin, "/dev/nvidia1")
+	},
+	"virtual": func(t *testing.T, m made) {
+		same(t, m.at("vllm", "units", "compute"), "[inference.service]", "the servers of compute")
+	},
 	"external-with-studio": func(t *testing.T, m made) { m.lacks(t, "etc/modewatch/studio-local.env") },
 	"return-in-vain":       func(t *testing.T, m made) { same(t, m.at("triggers", "return"), "true", "the return") },
 	"no-polkit":            func(t *testing.T, m made) { same(t, m.Polkit, "", "polkit's rule") },

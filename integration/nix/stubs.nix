@@ -5,6 +5,7 @@ let
   inherit (lib) mkOption types;
   any = default: mkOption { type = types.anything; inherit default; };
   list = mkOption { type = types.listOf types.anything; default = [ ]; };
+  program = name: { type = "derivation"; inherit name; outPath = "/usr"; meta.mainProgram = name; };
   units = mkOption { type = types.attrsOf (types.attrsOf types.anything); default = { }; };
 in
 {
@@ -38,8 +39,9 @@ in
     stdenv.buildPlatform.canExecute = _: true;
     stdenv.hostPlatform = { };
     # Installed as on plain Linux, so that what comes out can be booted there.
-    pipewire.outPath = "/usr";
-    callPackage = _: _: { type = "derivation"; name = "modewatch"; outPath = "/usr"; meta.mainProgram = "modewatch"; };
+    pipewire = program "pipewire";
+    python3 = program "python3";
+    callPackage = _: _: program "modewatch";
     formats.toml = _: {
       type = types.attrsOf types.anything;
       generate = name: _: "/written/${name}";
