@@ -4,6 +4,7 @@
 set -euo pipefail
 
 need=()
+wish=() # not in every release
 command -v gcc >/dev/null || need+=(gcc libc6-dev) # the race detector links by it
 command -v git >/dev/null || need+=(git)
 command -v mmdebstrap >/dev/null || need+=(mmdebstrap)
@@ -16,14 +17,18 @@ command -v qemu-img >/dev/null || need+=(qemu-utils) # the disks of a whole Debi
 command -v mkfs.ext4 >/dev/null || need+=(e2fsprogs)
 command -v depmod >/dev/null || need+=(kmod)
 command -v shellcheck >/dev/null || need+=(shellcheck)
+command -v nix-instantiate >/dev/null || wish+=(nix-bin) # reads nix/; tests skip without
 command -v go >/dev/null || need+=(golang-go)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need+=(ca-certificates) # modules come by https
 
 sudo=()
 if [ "$(id -u)" != 0 ]; then sudo=(sudo); fi
+if [ ${#need[@]} -gt 0 ]; then "${sudo[@]}" apt-get update -qq; fi
+for package in "${wish[@]}"; do
+	if apt-cache show "$package" >/dev/null 2>&1; then need+=("$package"); else echo "deps: there is no $package"; fi
+done
 if [ ${#need[@]} -gt 0 ]; then
 	echo "deps: installing ${need[*]}"
-	"${sudo[@]}" apt-get update -qq
 	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
 fi
 

@@ -29,11 +29,11 @@ func Build(ctx context.Context, dir string, defines ...string) (string, error) {
 	if err != nil {
 		return "", ErrNoCompiler
 	}
-	header, err := folder(ctx, "github.com/NVIDIA/go-nvml")
+	header, err := folder(ctx, "github.com/NVIDIA/go-nvml/pkg/nvml")
 	if err != nil {
 		return "", err
 	}
-	own, err := folder(ctx, "github.com/modewatch/modewatch")
+	own, err := folder(ctx, "github.com/modewatch/modewatch/integration/standin/nvml/library")
 	if err != nil {
 		return "", err
 	}
@@ -41,11 +41,11 @@ func Build(ctx context.Context, dir string, defines ...string) (string, error) {
 		return "", fmt.Errorf("cannot make the folder of the stand-in of NVML: %w", err)
 	}
 	out := filepath.Join(dir, Name)
-	args := []string{"-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-DNVML_NO_UNVERSIONED_FUNC_DEFS", "-I", filepath.Join(header, "pkg", "nvml")}
+	args := []string{"-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-DNVML_NO_UNVERSIONED_FUNC_DEFS", "-I", header}
 	for _, d := range defines {
 		args = append(args, "-D"+d)
 	}
-	args = append(args, "-o", out, filepath.Join(own, "integration", "standin", "nvml", "nvml.c"), "-ldl")
+	args = append(args, "-o", out, filepath.Join(own, "..", "nvml.c"), "-ldl")
 	if text, err := exec.CommandContext(ctx, gcc, args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cannot build the stand-in of NVML: %w\n%s", err, text)
 	}
@@ -68,15 +68,15 @@ func Program(ctx context.Context, file string) error {
 	return nil
 }
 
-// folder is the directory of a module.
-func folder(ctx context.Context, module string) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+// folder is the directory of a package, be its module vendored or not.
+func folder(ctx context.Context, pkg string) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-find", "-f", "{{.Dir}}", pkg).Output()
 	dir := strings.TrimSpace(string(out))
 	if err == nil && dir == "" {
 		err = errors.New("it is not downloaded")
 	}
 	if err != nil {
-		return "", fmt.Errorf("cannot find the module %s: %w", module, err)
+		return "", fmt.Errorf("cannot find the package %s: %w", pkg, err)
 	}
 	return dir, nil
 }
