@@ -36,6 +36,13 @@ func newAhead(dirs runfiles.Dirs) *ahead {
 	return a
 }
 
+// begins tells whether an intent would take the place of another attempt's.
+func (a *ahead) begins(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return id != a.on.id
+}
+
 // put returns when i is safe: the first of an attempt, the one that passes the
 // point of no return and the one that turns back on the disk itself, the steps
 // between from the death of this process.

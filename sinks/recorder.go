@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/sinks/history"
@@ -27,6 +28,7 @@ type Recorder struct {
 	posted  posted
 	attempt string // the one that the last snapshot showed, if any
 	owing   bool   // something could not be written yet
+	unkept  int    // ended attempts that the writer has not tried to keep yet
 
 	wake  chan struct{}
 	ended chan struct{} // closed when Run has ended
@@ -48,10 +50,11 @@ func NewRecorder(dirs runfiles.Dirs, max int, level string) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRecorder(dirs, max, journal.New(journal.Default(os.Stderr), l)), nil
+	return NewRecorderWith(dirs, max, journal.New(journal.Default(os.Stderr), l)), nil
 }
 
-func newRecorder(dirs runfiles.Dirs, max int, j *journal.Journal) *Recorder {
+// NewRecorderWith returns a recorder that tells j.
+func NewRecorderWith(dirs runfiles.Dirs, max int, j *journal.Journal) *Recorder {
 	a := newAhead(dirs)
 	return &Recorder{journal: j, ahead: a, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		writer: writer{dirs: dirs, journal: j, ahead: a, history: history.New(dirs.Lib, max), trouble: map[string]string{}}}
@@ -75,7 +78,7 @@ func (r *Recorder) Publish(s fsm.Snapshot) {
 func (r *Recorder) Record(rec fsm.Record) {
 	r.journal.Record(rec)
 	if end, ok := rec.(fsm.AttemptEnded); ok {
-		r.post(func(p *posted) { p.ends = append(p.ends, end.Attempt) })
+		r.post(func(p *posted) { p.ends = append(p.ends, end.Attempt); r.unkept++ })
 		return
 	}
 	r.mu.Lock()
@@ -104,13 +107,40 @@ func (r *Recorder) poke() {
 
 // Ahead puts the intent on disk before it returns. One attempt at a time calls
 // it. With nil it only asks: the writer removes the intent after what was recorded
-// before.
+// before. The first of an attempt takes the place of another's: it waits until the
+// records of all that ended before are kept, or a death now would leave neither.
 func (r *Recorder) Ahead(i *fsm.Intent) error {
 	if i == nil {
 		r.post(func(p *posted) { p.settled = r.ahead.written.Load() })
 		return nil
 	}
+	if r.ahead.begins(i.ID) {
+		r.keep()
+	}
 	return r.ahead.put(*i)
+}
+
+// keepWithin bounds how long an attempt waits for the records of those before it. A
+// disk that takes longer is not waited for: they are in the journal too.
+const keepWithin = 5 * time.Second
+
+// keep has the records of ended attempts written, as far as the disk takes them.
+func (r *Recorder) keep() {
+	r.mu.Lock()
+	unkept := r.unkept
+	r.mu.Unlock()
+	if unkept == 0 {
+		return
+	}
+	done := make(chan error, 1)
+	r.post(func(p *posted) { p.flushes = append(p.flushes, done) })
+	late := time.NewTimer(keepWithin)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-r.ended:
+	case <-late.C:
+	}
 }
 
 // Flush waits until all that was told before is written, or ctx ends. What could

@@ -50,7 +50,7 @@ func newRig(t *testing.T, prepare func(runfiles.Dirs)) *rig {
 	if prepare != nil {
 		prepare(r.dirs)
 	}
-	r.Recorder = newRecorder(r.dirs, 0, journal.New(r.put, zerolog.InfoLevel))
+	r.Recorder = NewRecorderWith(r.dirs, 0, journal.New(r.put, zerolog.InfoLevel))
 	return r
 }
 
@@ -514,5 +514,21 @@ func TestNamesOfLastTransition(t *testing.T) {
 		if _, ok := doc[name]; !ok {
 			t.Errorf("no %s in %s", name, data)
 		}
+	}
+}
+
+// "history loses no finished attempt": the intent of the next one takes the place of the
+// last trace of an attempt only after its record is kept, however long a journal hangs.
+func TestAnAttemptBeginsAfterTheRecordOfTheOneBefore(t *testing.T) {
+	r := newRig(t, nil)
+	hang := make(chan struct{})
+	r.hear = func(journal.Entry) { <-hang }
+	r.start()
+	defer close(hang)
+	r.must(r.Ahead(&fsm.Intent{ID: "a-1", Boot: "b"}))
+	r.Record(fsm.AttemptEnded{Attempt: fsm.Attempt{ID: "a-1", Begun: time.Now(), Ended: time.Now()}})
+	r.must(r.Ahead(&fsm.Intent{ID: "a-2", Boot: "b"}))
+	if got := r.ids(); !slices.Equal(got, []string{"a-1"}) {
+		t.Errorf("the intent of a-2 is on disk, the history has %v", got)
 	}
 }

@@ -69,6 +69,7 @@ func (r *Recorder) write() error {
 	err := r.writer.write(p)
 	r.mu.Lock()
 	r.owing = err != nil
+	r.unkept -= len(p.ends)
 	r.mu.Unlock()
 	for _, done := range p.flushes {
 		done <- err
