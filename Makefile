@@ -64,7 +64,8 @@ fuzz:
 	@$(GO) run ./integration/cmd/fuzz -for $(FUZZ) -report out/assurance/fuzz.json
 
 lab: deps stage
-	MODEWATCH_LAB=require MODEWATCH_COVER=$(CURDIR)/out/cover $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -timeout 25m $$($(GO) list ./integration/... | grep -v /integration/vm)
+	@rm -f out/cover/inside-*
+	MODEWATCH_LAB=require MODEWATCH_COVER=$(CURDIR)/out/cover $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -count=1 -timeout 25m $$($(GO) list ./integration/... | grep -v /integration/vm)
 	@grep -oh 'figure: [^"\\]*' out/lab.json || true
 
 # What needs a kernel with devices, in an emulated machine.

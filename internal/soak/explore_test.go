@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/assurance"
 	"github.com/modewatch/modewatch/internal/sim"
 )
 
 var (
-	depth    = flag.Int("depth", 2, "how many wishes after one another TestExplored follows")
+	depth    = flag.Int("depth", 1, "how many wishes after one another TestExplored follows")
 	policies = flag.Int("policies", 1, "under how many of the policies it explores")
 )
 
@@ -210,6 +211,11 @@ func (x *explored) tell(t *testing.T) {
 	}
 	if len(x.bad) == 0 && len(missed) > 0 {
 		t.Errorf("%d of %d triples of a plan, a step and what goes wrong were not come to: %v", len(missed), of, missed[:min(5, len(missed))])
+	}
+	if *reports != "" {
+		if err := assurance.Write(*reports, x.section(of, len(missed))); err != nil {
+			t.Error(err)
+		}
 	}
 	fmt.Printf("figure: explored: %d distinct hosts at rest, %d edges, by %d runs of %d policies to depth %d; %d hosts not gone on from; %d deaths; all %d triples; outcomes: %s; %d violations\n",
 		len(x.nodes), len(x.edges), x.runs, *policies, *depth, len(x.next), x.crashes, of-len(missed), listed(x.ended), len(x.bad))

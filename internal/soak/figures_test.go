@@ -17,6 +17,8 @@ type figures struct {
 	plans                    map[string]int
 	outcomes                 map[fsm.Outcome]int
 	triples                  map[triple]int
+	held                     map[string]int // how often each invariant was held against what is so
+	files                    int            // controllers with real files
 }
 
 // triple is a step of a plan and what goes wrong with it.
@@ -26,7 +28,7 @@ type triple struct {
 }
 
 func newFigures() *figures {
-	return &figures{kinds: map[string]int{}, plans: map[string]int{}, outcomes: map[fsm.Outcome]int{}, triples: map[triple]int{}}
+	return &figures{kinds: map[string]int{}, plans: map[string]int{}, outcomes: map[fsm.Outcome]int{}, triples: map[triple]int{}, held: map[string]int{}}
 }
 
 // count counts something that goes wrong with an operation; the caller holds the lock.
@@ -64,6 +66,8 @@ func (f *figures) add(o *figures) {
 	addTo(f.plans, o.plans)
 	addTo(f.outcomes, o.outcomes)
 	addTo(f.triples, o.triples)
+	addTo(f.held, o.held)
+	f.files += o.files
 }
 
 func addTo[K comparable](to, from map[K]int) {
@@ -117,6 +121,6 @@ func (r reach) String() string {
 // String is the line of figures.
 func (f *figures) String() string {
 	crashes := f.kinds["crash-before"] + f.kinds["crash-after"]
-	return fmt.Sprintf("attempts %d, trials %d, past the point of no return %.1f %%, deaths %d; (plan, step, fault): forward %s, back %s; injected: %s; outcomes: %s",
-		f.attempts, f.trials, 100*float64(f.passed)/float64(max(f.attempts, 1)), crashes, f.reach(false), f.reach(true), listed(f.kinds), listed(f.outcomes))
+	return fmt.Sprintf("attempts %d, trials %d, controllers with real files %d, past the point of no return %.1f %%, deaths %d; (plan, step, fault): forward %s, back %s; injected: %s; outcomes: %s",
+		f.attempts, f.trials, f.files, 100*float64(f.passed)/float64(max(f.attempts, 1)), crashes, f.reach(false), f.reach(true), listed(f.kinds), listed(f.outcomes))
 }

@@ -33,6 +33,7 @@ func (l *life) beforeEffect(op fsm.Op) {
 // settledHostStays: "Restart on a settled host: adopt the observed mode, no
 // transition" (D11).
 func (l *life) settledHostStays(op fsm.Op) {
+	l.hold("settledHostStays")
 	if l.quiet {
 		l.fail("settledHostStays", "%s on a settled host that nobody wished anything of", op)
 	}
@@ -42,6 +43,7 @@ func (l *life) settledHostStays(op fsm.Op) {
 // but in one, and the host is attended to for as long as one runs and no longer. It
 // stands for "lock never outlives its holder": the lock itself is the program's.
 func (l *life) onlyInAnAttempt(op fsm.Op) {
+	l.hold("onlyInAnAttempt")
 	if !l.attended {
 		l.fail("onlyInAnAttempt", "%s without an attempt", op)
 	}
@@ -50,6 +52,7 @@ func (l *life) onlyInAnAttempt(op fsm.Op) {
 // aheadFirst: "for each step: write ahead (fsynced in /var/lib; if that cannot be
 // written no step runs)" (D6).
 func (l *life) aheadFirst(op fsm.Op, in *fsm.Intent) {
+	l.hold("aheadFirst")
 	switch {
 	case in == nil:
 		l.fail("aheadFirst", "%s without a write-ahead record", op)
@@ -67,6 +70,7 @@ func (l *life) aheadFirst(op fsm.Op, in *fsm.Intent) {
 // user/audio risk" (section 6.1). It goes by what the probes told: where they lie, no
 // more is promised than that they were asked.
 func (l *life) noStepAfterAHardGuard(op fsm.Op, in *fsm.Intent) {
+	l.hold("noStepAfterAHardGuard")
 	if why := l.told.forbids(op, in, l.policy); why != "" {
 		l.fail("noStepAfterAHardGuard", "%s: %s", op, why)
 	}
@@ -94,6 +98,7 @@ func (l *life) stepsProven(i *fsm.Intent) {
 	case fsm.Isolate:
 		ok = u.Is(true) && !slices.ContainsFunc(i.Plan.Stops, func(name string) bool { return f.Units.Value[name].Active == "deactivating" })
 	}
+	l.hold("stepsProven")
 	if !ok && !l.tainted {
 		l.fail("stepsProven", "step %d of %s begins, but %s was not seen done", i.Step, i.ID, op)
 	}
@@ -101,6 +106,7 @@ func (l *life) stepsProven(i *fsm.Intent) {
 
 // firstFailureStops: "The first failed step stops the plan" (D6).
 func (l *life) firstFailureStops(op fsm.Op, in *fsm.Intent) {
+	l.hold("firstFailureStops")
 	if l.failed == in.ID && !in.Undoing && l.failed != "" {
 		l.fail("firstFailureStops", "%s after a step failed", op)
 	}
@@ -109,6 +115,7 @@ func (l *life) firstFailureStops(op fsm.Op, in *fsm.Intent) {
 // activeTargetNeverIsolated: "an active target is never isolated again" (D10). One that
 // somebody, or a job that comes late, starts between the plan and its isolate is refused by the operation itself.
 func (l *life) activeTargetNeverIsolated(op fsm.Op) {
+	l.hold("activeTargetNeverIsolated")
 	if op.Verb == fsm.Isolate && !l.tainted && !l.lated && l.told.judged.Units.OK && l.told.judged.Units.Value[op.Arg].Is(true) {
 		l.fail("activeTargetNeverIsolated", "%s", op)
 	}
@@ -125,6 +132,7 @@ func (l *life) gpuNeverBoth(op fsm.Op) {
 	if !ours || l.told.lied&(fsm.AboutGPU|fsm.AboutSessions|fsm.AboutUnits) != 0 {
 		return
 	}
+	l.hold("gpuNeverBoth")
 	now := l.host.Truth(fsm.Query{About: fsm.AboutGPU})
 	who := displayHeld(now, l.policy)
 	if who == "" || !slices.ContainsFunc(now.GPU.Value.Holders, func(h fsm.GPUHolder) bool {
@@ -145,6 +153,7 @@ func (l *life) published(s fsm.Snapshot) {
 // oneMode: "At most one host-local operational mode is authoritative at a time"
 // (section 6.1); "At rest state and current agree" (D1).
 func (l *life) oneMode(s fsm.Snapshot) {
+	l.hold("oneMode")
 	if !slices.Contains(fsm.States, s.State) || s.Schema != fsm.Schema {
 		l.fail("oneMode", "state %q, schema %d", s.State, s.Schema)
 	}
@@ -160,6 +169,7 @@ func (l *life) oneMode(s fsm.Snapshot) {
 // observationOnlyObserved: "Current state is observed runtime fact"; "it never rewrites
 // observed state to match wishful intent" (section 6.2).
 func (l *life) observationOnlyObserved(s fsm.Snapshot) {
+	l.hold("observationOnlyObserved")
 	m := s.Observation.Mode
 	if m != l.snap.Observation.Mode && !slices.Contains(l.told.modes, m) && !(m == fsm.Unknown && len(l.told.modes) == 0) {
 		l.fail("observationOnlyObserved", "%s is shown, but the looks showed %v", m, l.told.modes)
@@ -171,6 +181,7 @@ func (l *life) observationOnlyObserved(s fsm.Snapshot) {
 // wished is what stands on disk, which only the door of D4, a boot and the triggers'
 // policy (D13) write.
 func (l *life) wishNeverRewritten(s fsm.Snapshot) {
+	l.hold("wishNeverRewritten")
 	if s.Wish == nil || l.disk.wish == nil || s.Wish.ID == l.disk.wish.ID {
 		return
 	}
@@ -201,6 +212,7 @@ func (l *life) statusAnswers(m made) {
 	if l.dead || l.wakes != "" || l.going || !m.admitted || l.life != l {
 		return
 	}
+	l.hold("statusAnswers")
 	s := l.eng.Snapshot()
 	for _, later := range l.wishes {
 		if later.wish.ID == m.wish.ID || later.wish.At.After(m.wish.At) || later.wish.At.Equal(m.wish.At) {

@@ -16,10 +16,11 @@ import (
 // host and disk. Once dead nothing of it reaches either any more.
 type life struct {
 	*world
-	n    int
-	eng  *engine.Engine
-	stop context.CancelFunc
-	over chan struct{}
+	n      int
+	eng    *engine.Engine
+	stop   context.CancelFunc
+	over   chan struct{}
+	*files // nil: the disk in memory alone
 
 	// Guarded by the world's lock.
 	dead     bool
@@ -42,7 +43,7 @@ func (w *world) begin(before *engine.Engine) {
 	w.lives++
 	w.wakes = ""
 	d := &w.disk
-	l := &life{world: w, n: w.lives, over: make(chan struct{})}
+	l := &life{world: w, n: w.lives, over: make(chan struct{}), files: w.open()}
 	w.told = told{}
 	first := d.boot != w.bootID() || d.state == fsm.Boot
 	l.quiet = !first && d.intent == nil && before == nil && !w.policy.Gate.Background
@@ -84,10 +85,13 @@ func (l *life) live() {
 // die is kill -9: nothing that this controller does from now on has an effect. What
 // its writer had not taken is lost but for the first of it.
 func (l *life) die(kept int) {
+	if l.files != nil && kept > 0 {
+		_ = l.rec.Flush(context.Background()) // or what was told may still be under way
+	}
 	l.mu.Lock()
 	if !l.dead {
 		l.dead = true
-		l.disk.flush(kept, true)
+		l.leaveFiles(kept)
 		l.lose()
 		l.tell("controller %d dies", l.n)
 	}
@@ -95,6 +99,15 @@ func (l *life) die(kept int) {
 	go l.eng.Cancel(fsm.NoCaller) // so that its loop finds out
 	l.poke()
 	runtime.Goexit()
+}
+
+// leaveFiles is what a death leaves on disk. The caller holds the lock.
+func (l *life) leaveFiles(kept int) {
+	if l.files != nil {
+		l.killed(l.files)
+		return
+	}
+	l.disk.flush(kept, true)
 }
 
 // lose marks the wishes that no record on disk answers: their callers see that the
@@ -181,11 +194,17 @@ func (l *life) Publish(s fsm.Snapshot) {
 	l.published(s)
 	l.snap = s
 	l.mu.Unlock()
+	if l.files != nil {
+		l.rec.Publish(s)
+	}
 }
 
 // Record keeps the story, and what goes to disk with it.
 func (l *life) Record(r fsm.Record) {
 	l.live()
+	if l.files != nil {
+		l.rec.Record(r)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tell("%v", r)
@@ -210,6 +229,9 @@ func (l *life) Ahead(i *fsm.Intent) error {
 			}
 		})
 		l.mu.Unlock()
+		if l.files != nil {
+			_ = l.rec.Ahead(nil)
+		}
 		return nil
 	}
 	after := l.call("ahead")
@@ -220,6 +242,12 @@ func (l *life) Ahead(i *fsm.Intent) error {
 		l.tell("intent of %s: the disk is full", i.ID)
 		l.mu.Unlock()
 		return errDisk
+	}
+	if l.files != nil {
+		if err := l.rec.Ahead(i); err != nil {
+			l.mu.Unlock()
+			return err
+		}
 	}
 	c := *i
 	l.disk.intent = &c

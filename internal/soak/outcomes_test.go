@@ -25,6 +25,7 @@ func (l *life) recorded(r fsm.Record) {
 		l.figs.attempts++
 		l.figs.plans[planName(r.Plan)]++
 		l.forwardOrBack(&r.Plan, fsm.Transitioning)
+		l.hold("oneAttemptAtATime")
 		if l.cur != nil {
 			l.fail("oneAttemptAtATime", "%s begins before %s has ended", r.ID, l.cur.id)
 		}
@@ -58,6 +59,7 @@ func (l *life) attemptEnded(a fsm.Attempt) {
 
 // onlyEdgesOfTheTable: "A table-refused event is a bug of ours" (design, section 4).
 func (l *life) onlyEdgesOfTheTable(e fsm.Edge) {
+	l.hold("onlyEdgesOfTheTable")
 	if !slices.Contains(fsm.Table, e.Row) {
 		l.fail("onlyEdgesOfTheTable", "%v", e.Row)
 	}
@@ -69,6 +71,7 @@ func (l *life) failureComplete(a fsm.Attempt) {
 	if a.Success {
 		return
 	}
+	l.hold("failureComplete")
 	bad := func(why string) { l.fail("failureComplete", "%s, %s: %s", a.ID, a.Outcome, why) }
 	_, known := fsm.ParseMode(string(a.Wish.Mode))
 	switch {
@@ -92,6 +95,7 @@ func (l *life) failureComplete(a fsm.Attempt) {
 // oneOutcome: "One place sets the outcome" (D6): each attempt ends once, and each wish
 // that was admitted is answered once.
 func (l *life) oneOutcome(a fsm.Attempt) {
+	l.hold("oneOutcome")
 	if !slices.Contains(fsm.Outcomes, a.Outcome) {
 		l.fail("oneOutcome", "%s ended %q", a.ID, a.Outcome)
 	}
@@ -108,6 +112,7 @@ func (l *life) oneOutcome(a fsm.Attempt) {
 // the policy's bound for the whole, that of the step under way, and those of what
 // takes the steps back (D6, D8).
 func (l *life) withinBound(a fsm.Attempt) {
+	l.hold("withinBound")
 	steps := l.cur.plan.Steps
 	bound := l.policy.Overall + time.Duration(4+2*len(steps))*(l.policy.Deadlines.Observe+time.Millisecond)
 	for _, s := range steps {
@@ -125,6 +130,7 @@ func (l *life) successOnlyObserved(a fsm.Attempt) {
 	if !a.Success {
 		return
 	}
+	l.hold("successOnlyObserved")
 	t := &l.told
 	if a.Final != a.To || t.full != a.To {
 		l.fail("successOnlyObserved", "%s to %s ended %s in %s, the last look showed %s", a.ID, a.To, a.Outcome, a.Final, t.full)
@@ -151,6 +157,7 @@ func (l *life) walkedBack(a fsm.Attempt) {
 	if a.Outcome != fsm.Recovered || a.Kind != fsm.Transition || l.tainted || l.lated || l.stoodID != a.ID || l.host.StopsTake > 0 || l.host.Autologin != "" || l.host.StarterEnds {
 		return
 	}
+	l.hold("walkedBack")
 	now := l.host.Truth(fsm.Query{About: fsm.AboutUnits}).Units.Value
 	for _, name := range l.policy.Units.Watched() {
 		was, is := l.stood[name], now[name]
@@ -171,6 +178,7 @@ func (l *life) walkedBack(a fsm.Attempt) {
 
 // finalObserved: "Current state is observed runtime fact" (section 6.2).
 func (l *life) finalObserved(a fsm.Attempt) {
+	l.hold("finalObserved")
 	if a.Final != fsm.Unknown && !slices.Contains(l.told.modes, a.Final) {
 		l.fail("finalObserved", "%s ended in %s, but the looks showed %v", a.ID, a.Final, l.told.modes)
 	}
@@ -179,6 +187,8 @@ func (l *life) finalObserved(a fsm.Attempt) {
 // stepsInOrder: steps go in the order of the plan and stop at the first that is not
 // done; "Undo runs in reverse over the steps that ran" (D8).
 func (l *life) stepsInOrder(a fsm.Attempt) {
+	l.hold("stepsInOrder")
+	l.hold("undoInReverse")
 	var forward, back []fsm.Op
 	stopped := false
 	for _, s := range a.Steps {
@@ -216,6 +226,7 @@ func (l *life) stepsInOrder(a fsm.Attempt) {
 // notUndoneForTheNext: "After it: awaits are interruptible at the next step boundary,
 // then the new wish is planned from what is observed" (D9): nothing is taken back.
 func (l *life) notUndoneForTheNext(a fsm.Attempt) {
+	l.hold("notUndoneForTheNext")
 	if a.Outcome == fsm.Superseded && l.passed == a.ID && slices.ContainsFunc(a.Steps, func(s fsm.StepResult) bool { return s.Undo }) {
 		l.fail("notUndoneForTheNext", "%s was past its point of no return: %v", a.ID, a.Steps)
 	}
@@ -230,6 +241,7 @@ func (l *life) forwardOrBack(begun *fsm.Plan, to fsm.State) {
 	if in == nil || in.Boot != l.bootID() || l.closing() {
 		return
 	}
+	l.hold("forwardOrBack")
 	stands := l.owedWish == in.Plan.To && l.snap.Wish != nil && l.snap.Wish.Mode == in.Plan.To
 	forward := stands && in.NoReturn && !in.Undoing
 	switch {

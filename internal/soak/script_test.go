@@ -19,6 +19,7 @@ type script struct {
 	Start   startID                    `json:"start"` // where the host is when the first controller starts
 	Takes   map[fsm.Verb]time.Duration `json:"takes_ns,omitempty"`
 	Early   bool                       `json:"early,omitempty"` // the first phase begins with the first start
+	Files   bool                       `json:"files,omitempty"` // its records go to real files
 	Phases  []phase                    `json:"phases"`
 }
 
@@ -91,7 +92,7 @@ func (a action) String() string {
 func write(seed uint64) script {
 	r := rand.New(rand.NewPCG(seed, 0x6d6f6465))
 	s := script{Seed: seed, Variant: variantID(pickOf(r, variantWeights)), Start: startID(pickOf(r, startWeights)), Takes: map[fsm.Verb]time.Duration{}}
-	s.Host = character(r)
+	s.Host, s.Files = character(r), seed%filesOf < 2
 	if r.IntN(3) == 0 {
 		for _, v := range []fsm.Verb{fsm.Start, fsm.Stop, fsm.Isolate, fsm.EndSession, fsm.MaskNow} {
 			s.Takes[v] = time.Duration(r.IntN(3000)) * time.Millisecond

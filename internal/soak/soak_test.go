@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/modewatch/modewatch/internal/assurance"
 )
 
 var (
@@ -18,6 +20,7 @@ var (
 	first    = flag.Uint64("first", 0, "the first seed; 0 takes the clock's")
 	seed     = flag.Uint64("seed", 0, "the seed of TestSeed")
 	keepOn   = flag.Bool("on", false, "go on after a violation, and tell one of each invariant")
+	reports  = flag.String("report", "", "a file for the section of docs/assurance.md")
 	scenario = flag.String("scenario", "", "the file of TestScenario")
 	detail   = flag.String("figures", "", "a file for the figures in detail")
 )
@@ -28,6 +31,9 @@ func try(t *testing.T, s script, figs *figures) (w *world) {
 		w = newWorld(s.fresh(), figs)
 		w.run()
 		figs.trials++
+		if w.root != "" {
+			must(os.RemoveAll(w.root))
+		}
 	})
 	return w
 }
@@ -73,6 +79,11 @@ func TestTrials(t *testing.T) {
 		all.add(f)
 	}
 	fmt.Printf("figure: soak: %s; %.0f attempts per second\n", all, float64(all.attempts)/time.Since(began).Seconds())
+	if *reports != "" {
+		if err := assurance.Write(*reports, all.section(t, time.Since(began))); err != nil {
+			t.Error(err)
+		}
+	}
 	if *detail != "" {
 		_ = os.WriteFile(*detail, []byte(all.detail()), 0o644)
 	}

@@ -1,6 +1,8 @@
 package soak
 
 import (
+	"errors"
+	"os"
 	"testing/synctest"
 	"time"
 
@@ -68,6 +70,7 @@ func (w *world) noTrap(to fsm.Mode) {
 	m, s := trueMode(f, w.policy), w.life.eng.Snapshot()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.hold("noTrap")
 	if why := lacking(to, f, w.policy); m != to || s.State != fsm.Resting(to) || why != "" {
 		w.fail("noTrap", "%s was wished for, and the host came to rest in %s, shown as %s: %s", to, m, s.State, why)
 	}
@@ -143,6 +146,7 @@ func (w *world) inherit(l *life) {
 	l.dead = true
 	w.disk.flush(len(w.disk.posted), false)
 	w.mu.Unlock()
+	w.closed(l.files)
 	w.begin(l.eng)
 }
 
@@ -153,6 +157,7 @@ func (w *world) ended(l *life) {
 	w.mu.Unlock()
 	if !dead {
 		l.eng.Dismiss()
+		w.closed(l.files)
 	}
 	w.mu.Lock()
 	l.dead = true
@@ -167,6 +172,9 @@ func (w *world) reboot() {
 	w.boot++
 	w.going = false
 	w.disk.wish, w.disk.last, w.disk.state = nil, nil, fsm.Boot
+	if w.root != "" {
+		must(errors.Join(os.RemoveAll(w.dirs.Run), os.Mkdir(w.dirs.Run, 0o755)))
+	}
 	w.tell("the host boots")
 	w.mu.Unlock()
 }
@@ -195,6 +203,7 @@ func (w *world) sameAgain() {
 	w.settle()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.hold("idempotent")
 	last := w.disk.history[len(w.disk.history)-1]
 	if w.life == l && (last.Outcome != fsm.Noop || w.told.effects != effects) {
 		w.fail("idempotent", "%s again, in %s: ended %s by %v", m, s.State, last.Outcome, last.Steps)
@@ -248,6 +257,7 @@ func (w *world) finale() {
 	w.mu.Lock()
 	l.dead = true
 	w.mu.Unlock()
+	w.closed(l.files)
 	if w.lives > 1 {
 		time.Sleep(30 * time.Minute) // for what is left of the dead
 	}
@@ -264,6 +274,7 @@ func (w *world) looked() {
 // failureEnds: "failed-transition until a clean observation" (D6), which nobody needs
 // to hint at: "a slow re-look runs only while something is amiss" (D20).
 func (w *world) failureEnds(l *life) {
+	w.hold("failureEnds")
 	s, f := l.eng.Snapshot(), w.truth()
 	m := trueMode(f, w.policy)
 	if s.Attempt == nil && s.State == fsm.FailedTransition && lacking(m, f, w.policy) == "" && !foreigners(f, w.policy) && !strangers(f, w.policy, m) {
@@ -274,6 +285,7 @@ func (w *world) failureEnds(l *life) {
 // comesToRest: with all well again the host is shown as it is, nothing is left for a
 // next start, and nobody listens to a host at rest (D20).
 func (w *world) comesToRest(l *life) {
+	w.hold("comesToRest")
 	s, f := l.eng.Snapshot(), w.truth()
 	m := trueMode(f, w.policy)
 	switch {
@@ -301,6 +313,7 @@ func strangers(f fsm.Facts, p fsm.Policy, m fsm.Mode) bool {
 // was written ahead has one outcome on record, and every wish that was admitted by a
 // controller that lived has one answer (D6).
 func (w *world) historyComplete() {
+	w.hold("historyComplete")
 	seen := map[string]int{}
 	for _, a := range w.disk.history {
 		seen[a.ID]++

@@ -7,6 +7,7 @@ import (
 
 	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/internal/sim"
+	"github.com/modewatch/modewatch/sinks/runfiles"
 )
 
 // world is one trial: a host, what is on its disk, and the controllers that live on
@@ -33,6 +34,10 @@ type world struct {
 	story []line
 	bad   []violation
 	rest  atLast
+
+	root   string // of the real files, if there are any
+	dirs   runfiles.Dirs
+	copies int
 
 	wishes  []made // in the order in which they were submitted
 	tainted bool   // more than plain failures were injected in this phase
@@ -63,6 +68,9 @@ func (w *world) tell(what string, args ...any) {
 
 // violation is an invariant that did not hold.
 type violation struct{ name, text string }
+
+// hold counts that an invariant was held against what is so.
+func (w *world) hold(name string) { w.figs.held[name]++ }
 
 func (w *world) fail(name, format string, args ...any) {
 	v := violation{name, fmt.Sprintf(format, args...)}
