@@ -113,7 +113,7 @@ assurance:
 # Every event at every step of every plan, on real systemd, and two crashes of a
 # whole machine.
 crash: deps stage
-	MODEWATCH_LAB=require $(GO) test ./integration -v -count=1 -timeout 0 -run '^TestCrash$$' \
+	MODEWATCH_LAB=require $(GO) test ./integration -v -count=1 -parallel 3 -timeout 0 -run '^TestCrash$$' \
 		-args -whole -report $(CURDIR)/out/assurance/crash-lab.json
 	MODEWATCH_LAB=require $(GO) test ./integration/vm/debian -v -count=1 -timeout 20m -run '^TestACrashInMidAttempt$$' \
 		-args -report $(CURDIR)/out/assurance/crash-vm.json

@@ -241,12 +241,26 @@ func (b *builder) fromCompute(to Mode) {
 	b.stopAI(to)
 	b.isolate(b.p.Units.Desktop, b.p.Units.Compute)
 	b.budgets(to)
+	b.letAudio()
+	b.letLogin()
+}
+
+// letAudio starts the audio of the users whose managers have outlived its stop.
+func (b *builder) letAudio() {
 	for _, u := range b.f.Logins.Value.Users {
 		if u.Manager && len(u.Audio) == 0 && u.AudioLoaded {
 			b.audio(StartAudio, u, Op{})
 		}
 	}
-	b.letLogin()
+}
+
+// heldBack tells whether something that starts sessions is masked at run time: an
+// attempt that was to let it run again did not come so far.
+func (b *builder) heldBack() bool {
+	return slices.ContainsFunc(b.p.Units.Starters, func(unit string) bool {
+		u := b.unit(unit)
+		return u.Load == "masked" && u.Runtime
+	})
 }
 
 // letLogin lets what starts sessions run again, where it was held back.
@@ -266,6 +280,9 @@ func (b *builder) repair() {
 		b.stopAI(Desktop)
 		if !b.up(b.p.Units.Desktop) {
 			b.start(b.p.Units.Desktop, Op{})
+		}
+		if b.heldBack() { // elsewhere a user may have stopped it
+			b.letAudio()
 		}
 		b.letLogin()
 	case StudioLocal:

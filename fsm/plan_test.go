@@ -144,3 +144,20 @@ func TestPlanHelpers(t *testing.T) {
 		t.Error("stop does not only wait")
 	}
 }
+
+// An attempt out of compute that ended before the audio and the login were let go
+// leaves both to the repair; where the login is free, silence is somebody's choice.
+func TestARepairGivesTheAudioBackWithTheLogin(t *testing.T) {
+	lingers := User{UID: 1000, Name: "alice", Manager: true, AudioLoaded: true}
+	for _, held := range []bool{true, false} {
+		h := newHost().unit("desktop.target", "active").user(lingers)
+		if held {
+			h.masked("display-manager.service")
+		}
+		f, p := h.read(), testPolicy()
+		plan, err := PlanFor(Observation{Mode: Desktop}, Desktop, f, p)
+		if err != nil || plan.Kind != Repair || plan.Has(StartAudio) != held || plan.Has(UnmaskNow) != held {
+			t.Errorf("login held back %v: %+v", held, plan)
+		}
+	}
+}

@@ -105,7 +105,7 @@ func (s *stage) records() func() int {
 	s.t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	s.must(err)
-	_, err = unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/%d/root%s", s.LeaderPID(), libDir), unix.IN_MOVED_TO)
+	_, err = unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/%d/root%s", s.LeaderPID(), libDir), unix.IN_MOVED_FROM|unix.IN_MOVED_TO) // both: the kernel tells equals in a row as one
 	s.must(err)
 	told := os.NewFile(uintptr(fd), "records")
 	s.t.Cleanup(func() { _ = told.Close() })
@@ -115,7 +115,7 @@ func (s *stage) records() func() int {
 		if err != nil && err != unix.EAGAIN {
 			s.t.Fatal(err)
 		}
-		return bytes.Count(all[:max(got, 0)], []byte(filepath.Base(intent)+"\x00"))
+		return bytes.Count(all[:max(got, 0)], []byte("\x00"+filepath.Base(intent)+"\x00"))
 	}
 }
 

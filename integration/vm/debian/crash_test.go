@@ -89,7 +89,7 @@ func (g *guest) boots(crash func()) {
 	was := g.sh("cat " + id)
 	crash()
 	g.eventually("another boot", func() bool {
-		ctx, cancel := context.WithTimeout(g.t.Context(), time.Second) // what was asked of the one before is lost
+		ctx, cancel := context.WithTimeout(g.t.Context(), 20*time.Second) // what was asked of the one before is lost
 		defer cancel()
 		r, err := g.Run(ctx, "cat", id)
 		return err == nil && r.Code == 0 && strings.TrimSpace(r.Stdout) != was
