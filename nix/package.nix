@@ -25,7 +25,7 @@ build (finalAttrs: {
   };
 
   # What "go mod vendor" makes of src. A test of integration/nix computes it again.
-  vendorHash = "sha256-lR9utd9uMucPxlCF2HqkfwgKBo6yrjCtqmNt5E3/Fa4=";
+  vendorHash = "sha256-hHIqINx0cEu/PrV56x+ePsKbpEzq5POzQ0qC/8PqOkU=";
 
   # NVML's library is opened by name when it is asked. The program finds it where
   # NixOS puts drivers, and starts where there is none: its functions are looked up
