@@ -18,11 +18,13 @@ var reportFile = flag.String("report", "", "write the figures of the crashes to 
 // waits is a unit that lasts until somebody makes /run/go.
 const waits = "sh -c 'until [ -e /run/go ]; do sleep 0.1; done'\n"
 
-// A host that is booted anew in the middle of an attempt, before its point of no
-// return, and that loses its power after it, tells of both attempts that they were
-// interrupted, does not go on with them, and rests in the mode of a boot (D11).
+// A host that is booted anew in the hook of an attempt, and that loses its power in the
+// isolate of the next, tells of both that they were interrupted, does not go on with
+// them, and rests in the mode of a boot (D11).
 func TestACrashInMidAttempt(t *testing.T) {
-	t.Parallel()
+	if *reportFile == "" {
+		t.Skip("boots an emulated machine twice, which takes minutes: make crash does")
+	}
 	began := time.Now()
 	g := newGuest(t, "", map[string]string{
 		"/etc/systemd/system/mode-prepare-compute.service": "[Service]\nType=oneshot\nExecStart=" + waits,
@@ -37,7 +39,7 @@ func TestACrashInMidAttempt(t *testing.T) {
 	}
 	for _, c := range []struct {
 		at    fsm.Verb
-		past  bool
+		let   bool // the hook is let go
 		crash func()
 	}{
 		{fsm.Run, false, func() { g.boots(func() { g.sh("systemctl reboot --no-block") }) }},
@@ -51,10 +53,10 @@ func TestACrashInMidAttempt(t *testing.T) {
 	} {
 		before := len(g.recorded())
 		g.mode(0, "request", "compute", "--detach")
-		if c.past {
+		if c.let {
 			g.sh("touch /run/go")
 		}
-		g.reachesStep(c.at, c.past)
+		g.reachesStep(c.at)
 		c.crash()
 		g.rests(fsm.AtDesktop)
 		g.interruptedOnce(before)
@@ -67,16 +69,13 @@ func TestACrashInMidAttempt(t *testing.T) {
 }
 
 // reachesStep waits for a step to be under way, as its write-ahead record says.
-func (g *guest) reachesStep(v fsm.Verb, past bool) {
+func (g *guest) reachesStep(v fsm.Verb) {
 	g.t.Helper()
 	var r fsm.Intent
 	g.eventually(fmt.Sprintf("the step %s", v), func() bool {
 		got, err := g.Run(g.t.Context(), "cat", "/var/lib/mode-controller/intent.json")
 		return err == nil && json.Unmarshal([]byte(got.Stdout), &r) == nil && r.Step > 0 && r.Plan.Steps[r.Step-1].Verb == v
 	})
-	if r.NoReturn != past {
-		g.t.Errorf("at %s the point of no return is passed: %v", v, r.NoReturn)
-	}
 	if v == fsm.Run {
 		g.sh("sync") // an ordinary reboot does so as well
 	}
@@ -141,8 +140,8 @@ func (g *guest) reports(began time.Time) {
 	}
 	err := assurance.Write(*reportFile, assurance.Section{
 		Title: "Crashes of a whole machine",
-		Text: "A machine with a kernel of its own is booted anew in the hook of the way to compute, before the point of no return, and is reset, " +
-			"as by a loss of power, in the isolate, after it. It comes back in desktop, tells of both attempts once, that they were interrupted, and leaves no record, mask or link.",
+		Text: "A machine with a kernel of its own is booted anew in the hook of the way to compute, and is reset, " +
+			"as by a loss of power, in the isolate of the next attempt. It comes back in desktop, tells of both attempts once, that they were interrupted, and leaves no record, mask or link.",
 		Command: "make crash", Date: began.Format(time.DateOnly),
 		Rows: []assurance.Row{
 			{What: "crashes of the machine in mid-attempt", Value: "2", Need: "2"},
