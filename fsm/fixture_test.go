@@ -146,6 +146,9 @@ var hosts = map[string]func() *host{
 	"overlay-on-compute": func() *host {
 		return newHost().alice().unit("studio-local-policy.service", "active").unit("audio-priority.service", "active").unit("compute.target", "active").unit("desktop.target", "inactive")
 	},
+	"overlay-left-half-way": func() *host {
+		return newHost().unit("studio-local-policy.service", "active").unit("audio-priority.service", "active").masked("display-manager.service")
+	},
 	"overlay": func() *host {
 		return newHost().alice().unit("display-manager.service", "active").
 			unit("studio-local-policy.service", "active").unit("audio-priority.service", "active")

@@ -272,6 +272,15 @@ func (b *builder) letLogin() {
 	}
 }
 
+// backAtTheDesk gives back what an attempt to compute that ended half way took: the
+// login, and where that was held back the audio, which elsewhere a user may have stopped.
+func (b *builder) backAtTheDesk() {
+	if b.heldBack() {
+		b.letAudio()
+	}
+	b.letLogin()
+}
+
 // repair brings up what the mode wants and is not up, and stops the AI units
 // that it does not want. It isolates nothing and ends no session.
 func (b *builder) repair() {
@@ -281,15 +290,13 @@ func (b *builder) repair() {
 		if !b.up(b.p.Units.Desktop) {
 			b.start(b.p.Units.Desktop, Op{})
 		}
-		if b.heldBack() { // elsewhere a user may have stopped it
-			b.letAudio()
-		}
-		b.letLogin()
+		b.backAtTheDesk()
 	case StudioLocal:
 		b.stopAI(StudioLocal)
 		if !b.up(b.p.Units.AudioPriority) {
 			b.start(b.p.Units.AudioPriority, Op{})
 		}
+		b.backAtTheDesk()
 	}
 	for _, unit := range b.p.Units.AI[b.plan.To] {
 		if !b.up(unit) {

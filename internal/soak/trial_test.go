@@ -222,7 +222,7 @@ func (w *world) held(f fsm.Facts) bool {
 		}
 	}
 	u := f.Units.Value[starter]
-	return u.Load == "masked" && trueMode(f, w.policy) == fsm.Desktop || foreigners(f, w.policy)
+	return u.Load == "masked" && trueMode(f, w.policy) != fsm.Compute || foreigners(f, w.policy)
 }
 
 func foreigners(f fsm.Facts, p fsm.Policy) bool {
