@@ -116,7 +116,7 @@ func (l *life) firstFailureStops(op fsm.Op, in *fsm.Intent) {
 // somebody, or a job that comes late, starts between the plan and its isolate is refused by the operation itself.
 func (l *life) activeTargetNeverIsolated(op fsm.Op) {
 	l.hold("activeTargetNeverIsolated")
-	if op.Verb == fsm.Isolate && !l.tainted && !l.lated && l.told.judged.Units.OK && l.told.judged.Units.Value[op.Arg].Is(true) {
+	if op.Verb == fsm.Isolate && !l.tainted && !l.lated && !l.misled && l.told.judged.Units.OK && l.told.judged.Units.Value[op.Arg].Is(true) {
 		l.fail("activeTargetNeverIsolated", "%s", op)
 	}
 }

@@ -255,6 +255,9 @@ func (l *life) Ahead(i *fsm.Intent) error {
 	if l.stoodID != i.ID {
 		l.stoodID, l.stood = i.ID, l.host.Truth(fsm.Query{About: fsm.AboutUnits}).Units.Value
 	}
+	if !i.NoReturn && l.passed == i.ID {
+		l.passed = "" // it was told to leave while that record was written: the step was not begun
+	}
 	if i.NoReturn && l.passed != i.ID {
 		l.passed = i.ID
 		l.figs.passed++

@@ -143,6 +143,7 @@ func (l *life) happen(list []*action, what string) (after *action) {
 			l.note(*a)
 		case "blur":
 			l.note(*a)
+			l.misleads(*a)
 			l.host.Blur(sim.Blur{About: a.About, Kind: a.Blur, Left: a.N})
 		case "disk":
 			l.note(*a)
@@ -163,6 +164,12 @@ func (l *life) happen(list []*action, what string) (after *action) {
 		}
 	}
 	return after
+}
+
+func (l *life) misleads(a action) {
+	l.mu.Lock()
+	l.misled = l.misled || a.Blur == sim.Lies
+	l.mu.Unlock()
 }
 
 // note counts what was injected.

@@ -154,7 +154,7 @@ func (l *life) successOnlyObserved(a fsm.Attempt) {
 // back to a known-safe prior state" (section 6.1): what was taken back is as it was,
 // where nothing but plain failures came between.
 func (l *life) walkedBack(a fsm.Attempt) {
-	if a.Outcome != fsm.Recovered || a.Kind != fsm.Transition || l.tainted || l.lated || l.stoodID != a.ID || l.host.StopsTake > 0 || l.host.Autologin != "" || l.host.StarterEnds {
+	if a.Outcome != fsm.Recovered || a.Kind != fsm.Transition || l.tainted || l.lated || l.misled || l.stoodID != a.ID || l.host.StopsTake > 0 || l.host.Autologin != "" || l.host.StarterEnds {
 		return
 	}
 	l.hold("walkedBack")

@@ -42,6 +42,7 @@ type world struct {
 	wishes  []made // in the order in which they were submitted
 	tainted bool   // more than plain failures were injected in this phase
 	lated   bool   // an operation takes effect after its answer
+	misled  bool   // a probe has lied: what is planned by it may come later
 	intents map[string]bool
 }
 
