@@ -40,7 +40,6 @@ type attempt struct {
 	running  fsm.Running
 	looks    time.Time // when the first look began that the plan is judged by
 	step     int       // steps begun
-	back     int       // of what is taken back, the step under way
 	changed  bool      // a step took effect, or may have
 	noReturn bool
 	refused  []fsm.Verdict // what refused last

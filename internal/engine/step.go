@@ -39,7 +39,7 @@ func (a *attempt) walk() (fsm.Halt, string) {
 			a.step = i // told to leave while the record was written: it was not begun
 			return a.leave()
 		}
-		if h, cause := a.do(*s, false); h != fsm.NoHalt {
+		if h, cause := a.do(*s, a.step, false); h != fsm.NoHalt {
 			return h, cause
 		}
 	}
@@ -130,9 +130,9 @@ func (a *attempt) ahead(step int, s *fsm.Step) error {
 	return nil
 }
 
-// do does one step and waits for its post-condition, all within its deadline.
+// do does one step, the nth of the plan, and waits for its post-condition, all within its deadline.
 // After the point of no return an effect is not cut short, only a wait is.
-func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
+func (a *attempt) do(s fsm.Step, n int, undo bool) (fsm.Halt, string) {
 	began := time.Now()
 	parent := a.ctx
 	if undo || a.noReturn {
@@ -143,10 +143,7 @@ func (a *attempt) do(s fsm.Step, undo bool) (fsm.Halt, string) {
 	if !s.Waits() {
 		a.changed = true
 	}
-	n, of := a.step, len(a.plan.Steps)
-	if undo {
-		n = a.back
-	}
+	of := len(a.plan.Steps)
 	a.report(fsm.StepBegan{Attempt: a.id, N: n, Of: of, Step: s, Undo: undo, At: began})
 	a.tell(doingWord(undo), s.Op, "systemd to take "+s.Op.String(), s.Deadline)
 	looked := a.record.Looked

@@ -81,7 +81,6 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 	a.plan = fsm.Plan{Kind: fsm.WalkBack, From: forward.To, To: forward.From, Steps: steps}
 	for i := range steps {
 		s := &steps[i]
-		a.back = i + 1
 		if a.goingDown() {
 			return false
 		}
@@ -99,7 +98,7 @@ func (a *attempt) undoSteps(steps []fsm.Step) bool {
 			a.report(fsm.Note{What: fsm.NoteSource, At: time.Now(), Text: "cannot write the write-ahead record: " + err.Error()})
 			return false
 		}
-		if h, _ := a.do(*s, true); h != fsm.NoHalt {
+		if h, _ := a.do(*s, i+1, true); h != fsm.NoHalt {
 			ok = false
 		}
 	}

@@ -92,7 +92,7 @@ var safety = []mutant{
 	{"the next step is begun before the last is proven", "D6", "internal/engine/step.go",
 		"} else if err == nil {\n\t\terr = a.await(ctx, s, undo)\n\t}", "}", nil},
 	{"a step that failed does not stop the plan", "D6", "internal/engine/step.go",
-		"if h, cause := a.do(*s, false); h != fsm.NoHalt {\n\t\t\treturn h, cause\n\t\t}", "a.do(*s, false)", nil},
+		"if h, cause := a.do(*s, a.step, false); h != fsm.NoHalt {\n\t\t\treturn h, cause\n\t\t}", "a.do(*s, a.step, false)", nil},
 	{"a cancel is seen at the end", "D9", "internal/engine/step.go",
 		"if h, cause := a.leave(); h != fsm.NoHalt { // judging takes its time", "if h, cause := a.leave(); false && h != fsm.NoHalt {", nil},
 	{"what was judged by is of any age", "D8", "internal/engine/step.go",
