@@ -157,6 +157,7 @@ func TestSettledSessions(t *testing.T) {
 	settle(t, []settledRow{
 		{"gone", end, nil, "done"},
 		{"there", end, func(h *host) { h.alice() }, "awaiting session c2 of alice to end, it is active"},
+		{"closing", end, func(h *host) { h.alice(); h.logins.Sessions[0].State = "closing" }, "awaiting session c2 of alice to end, it is closing"},
 		{"its scope is left", end, is("session-c2.scope", "deactivating"), "awaiting its scope is deactivating"},
 		{"no logind", end, noLogins, "awaiting no logind"},
 		{"no bus", end, noUnits, "awaiting no bus"},

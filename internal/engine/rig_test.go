@@ -35,8 +35,11 @@ type tape struct {
 	intents []fsm.Intent
 	intent  *fsm.Intent
 	clears  int
-	fail    error
-	onAhead func(fsm.Intent)
+	// clearedAt is how many attempts were told before each of them.
+	clearedAt []int
+	began     []fsm.StepBegan
+	fail      error
+	onAhead   func(fsm.Intent)
 }
 
 func (t *tape) Publish(fsm.Snapshot) {}
@@ -47,6 +50,8 @@ func (t *tape) Record(r fsm.Record) {
 	switch r := r.(type) {
 	case fsm.Edge:
 		t.lines = append(t.lines, fmt.Sprintf("edge %s: %s -> %s", r.Row.On, r.Row.From, r.Row.To))
+	case fsm.StepBegan:
+		t.began = append(t.began, r)
 	case fsm.StepEnded:
 		t.lines = append(t.lines, fmt.Sprintf("step %s undo=%v %s", r.Result.Op, r.Result.Undo, r.Result.Result))
 	case fsm.Refusal:
@@ -69,6 +74,7 @@ func (t *tape) Ahead(i *fsm.Intent) error {
 	t.intent = i
 	if i == nil {
 		t.clears++
+		t.clearedAt = append(t.clearedAt, len(t.done))
 	}
 	if i != nil {
 		t.intents = append(t.intents, *i)

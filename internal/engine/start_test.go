@@ -88,7 +88,7 @@ func TestTheRecordOfAnotherBootIsOnlyTold(t *testing.T) {
 		r := start(t, h, func(o *Options) { o.Boot, o.Wish, o.Intent = "boot-2", nil, intent })
 		time.Sleep(time.Minute)
 		r.state(fsm.AtDesktop)
-		if r.wait(intent.Wish.ID).Outcome != fsm.Interrupted || len(h.Done()) != 0 || r.tape.clears != 1 {
+		if r.wait(intent.Wish.ID).Outcome != fsm.Interrupted || len(r.tape.attempts()) != 1 || len(h.Done()) != 0 || r.tape.clears != 1 {
 			t.Errorf("the host did %v\n%s", h.Done(), r.tape.text())
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,11 +56,14 @@ func readScenario(t *testing.T, file string) (s script) {
 
 // keep makes a scenario of a trial that showed something, and names its file.
 func keep(t *testing.T, w *world) string {
+	if *foundIn == "" {
+		return "nothing"
+	}
 	s := smaller(t, w.script, w.bad[0].name)
 	s.Shows = &shown{Invariant: w.bad[0].name}
-	file := filepath.Join(scenarios, fmt.Sprintf("found-%d.json", w.script.Seed))
+	file := filepath.Join(*foundIn, fmt.Sprintf("found-%d.json", w.script.Seed))
 	data, err := json.MarshalIndent(s, "", " ")
-	if err = errors.Join(err, os.MkdirAll(scenarios, 0o755), os.WriteFile(file, append(data, '\n'), fs.FileMode(0o644))); err != nil {
+	if err = errors.Join(err, os.MkdirAll(*foundIn, 0o755), os.WriteFile(file, append(data, '\n'), 0o644)); err != nil {
 		t.Errorf("cannot keep the scenario: %v", err)
 	}
 	return file

@@ -21,6 +21,7 @@ var (
 	seed     = flag.Uint64("seed", 0, "the seed of TestSeed")
 	keepOn   = flag.Bool("on", false, "go on after a violation, and tell one of each invariant")
 	reports  = flag.String("report", "", "a file for the section of docs/assurance.md")
+	foundIn  = flag.String("found", scenarios, "the folder in which what shows a violation is kept; empty: it is not")
 	scenario = flag.String("scenario", "", "the file of TestScenario")
 	detail   = flag.String("figures", "", "a file for the figures in detail")
 )

@@ -16,6 +16,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,11 +41,15 @@ func main() {
 
 func run() error {
 	began := time.Now()
-	hand := tryAll(drawn(safety))
-	tool, skipped, err := byTool()
+	list := drawn(safety)
+	made, skipped, err := byTool()
+	if err == nil {
+		err = sound(slices.Concat(list, made))
+	}
 	if err != nil {
 		return err
 	}
+	hand, tool := tryAll(list), tryAll(made)
 	fmt.Printf("figure: mutants: %s; by the tool: %s, %d more argued equivalent; in %s\n", hand, tool, skipped, time.Since(began).Round(time.Second))
 	if *reports != "" {
 		if err := assurance.Write(*reports, section(hand, tool, skipped)); err != nil {

@@ -118,6 +118,25 @@ func (m mutant) overlay(dir, changed string) (string, error) {
 	return overlay, errors.Join(err, os.WriteFile(there, []byte(changed), 0o644), os.WriteFile(overlay, data, 0o644))
 }
 
+// sound runs all sets of tests that mutants are tried by on the program as it is: tests
+// that fail anyway notice nothing.
+func sound(list []mutant) error {
+	seen := map[string]bool{}
+	for _, m := range list {
+		for _, set := range m.tests() {
+			name := strings.Join(set, " ")
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			if by, err := runTests("", set); !errors.Is(err, errAlive) {
+				return fmt.Errorf("the tests of %s fail without a mutant: %s %w", name, by, err)
+			}
+		}
+	}
+	return nil
+}
+
 // tests are the sets of tests that are asked one after the other, the quickest first:
 // those of the package itself, those of the engine, and the trials on a host in memory.
 func (m mutant) tests() [][]string {
@@ -129,7 +148,7 @@ func (m mutant) tests() [][]string {
 	if own != "./internal/engine" {
 		sets = append(sets, []string{"./internal/engine"})
 	}
-	return append(sets, []string{"./internal/soak", "-run", "TestScenarios|TestExplored|TestTrials", "-args", "-for", "10s", "-first", "1", "-depth", "0"})
+	return append(sets, []string{"./internal/soak", "-run", "TestScenarios|TestTrials", "-args", "-trials", "6000", "-first", "1", "-found", ""})
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
@@ -137,8 +156,11 @@ var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 func runTests(overlay string, set []string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
-	args := append([]string{"test", "-count=1", "-failfast", "-overlay", overlay}, set...)
-	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+	args := []string{"test", "-count=1", "-failfast"}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	out, err := exec.CommandContext(ctx, "go", append(args, set...)...).CombinedOutput()
 	text := string(out)
 	switch {
 	case err == nil:
