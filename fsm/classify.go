@@ -87,7 +87,7 @@ func deviations(m Mode, f Facts, p Policy) []Deviation {
 			add("desktop-target-inactive", p.Units.Desktop+" is "+activeWord(units[p.Units.Desktop]))
 		}
 		for _, unit := range p.Units.Starters {
-			if u := units[unit]; u.Load == "masked" && u.Runtime {
+			if units[unit].HeldBack() {
 				add("login-held-back:"+unit, unit+" is masked at run time")
 			}
 		}

@@ -140,6 +140,9 @@ func (u Unit) Is(active bool) bool {
 // Gone tells whether nothing of the unit runs any more.
 func (u Unit) Gone() bool { return u.Active == "inactive" || u.Active == "failed" || u.Active == "" }
 
+// HeldBack tells whether the unit is masked at run time, as mask-now does it (D10).
+func (u Unit) HeldBack() bool { return u.Load == "masked" && u.Runtime }
+
 // Session is one logind session of Class=user or greeter (D3).
 type Session struct {
 	ID        string    `json:"id"`

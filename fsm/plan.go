@@ -114,7 +114,7 @@ func (b *builder) overlayOff() {
 
 func (b *builder) studioToDesktop() {
 	b.prepare(Desktop)
-	if b.plan.To == Desktop {
+	if b.plan.To == Desktop { // on the way to compute that stops its own
 		b.stopAI(Desktop)
 	}
 	b.overlayOff()
@@ -180,7 +180,7 @@ func (b *builder) toCompute(overlay bool) {
 		u := b.unit(unit)
 		// One that is masked already may run all the same, under its real name:
 		// a predecessor may have died between the mask and the stop.
-		if u.Load == "loaded" && !u.Gone() || u.Load == "masked" && u.Runtime {
+		if u.Load == "loaded" && !u.Gone() || u.HeldBack() {
 			b.add(Step{Op: Op{MaskNow, unit}, Deadline: b.p.Deadlines.Stop, Undo: Op{UnmaskNow, unit},
 				Final: len(gui) > 0, Yields: true})
 		}
@@ -254,19 +254,16 @@ func (b *builder) letAudio() {
 	}
 }
 
-// heldBack tells whether something that starts sessions is masked at run time: an
-// attempt that was to let it run again did not come so far.
+// heldBack tells whether something that starts sessions is held back: an attempt that
+// was to let it run again did not come so far.
 func (b *builder) heldBack() bool {
-	return slices.ContainsFunc(b.p.Units.Starters, func(unit string) bool {
-		u := b.unit(unit)
-		return u.Load == "masked" && u.Runtime
-	})
+	return slices.ContainsFunc(b.p.Units.Starters, func(unit string) bool { return b.unit(unit).HeldBack() })
 }
 
 // letLogin lets what starts sessions run again, where it was held back.
 func (b *builder) letLogin() {
 	for _, unit := range b.p.Units.Starters {
-		if u := b.unit(unit); u.Load == "masked" && u.Runtime {
+		if b.unit(unit).HeldBack() {
 			b.add(Step{Op: Op{UnmaskNow, unit}, Deadline: b.p.Deadlines.Start, Undo: Op{MaskNow, unit}, Optional: true})
 		}
 	}

@@ -60,7 +60,7 @@ var safety = []mutant{
 	{"a foreign AI unit is started again on the way back", "§6.1", "fsm/plan.go",
 		"if b.up(unit) && slices.Contains(b.p.Units.AI[b.plan.From], unit) {", "if b.up(unit) {", nil},
 	{"what starts sessions is not held back", "D10", "fsm/plan.go",
-		"if u.Load == \"loaded\" && !u.Gone() || u.Load == \"masked\" && u.Runtime {", "if u.Load == \"none\" {", nil},
+		"if u.Load == \"loaded\" && !u.Gone() || u.HeldBack() {", "if u.Load == \"none\" {", nil},
 	{"steps are taken back in the order in which they were done", "D8", "fsm/step.go",
 		"for i := min(n, len(p.Steps)) - 1; i >= 0; i-- {", "for i := 0; i < min(n, len(p.Steps)); i++ {", nil},
 
