@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/modewatch/modewatch/internal/assurance"
 )
 
 // gates are the least shares of statements, in percent.
@@ -43,7 +45,7 @@ func run(files []string, report string) error {
 	}
 	s, unmet := section(by, files)
 	if report != "" {
-		if err := s.write(report); err != nil {
+		if err := assurance.Write(report, s); err != nil {
 			return err
 		}
 	}

@@ -10,18 +10,14 @@ import (
 	"github.com/modewatch/modewatch/internal/assurance"
 )
 
-type page assurance.Section
-
-func (p page) write(file string) error { return assurance.Write(file, assurance.Section(p)) }
-
 // section is the report of the counts, and in words which gates are not met.
-func section(by map[string]count, files []string) (page, []string) {
+func section(by map[string]count, files []string) (assurance.Section, []string) {
 	var unmet []string
 	var runs []string
 	for _, f := range files {
 		runs = append(runs, "`"+filepath.Base(f)+"`")
 	}
-	s := page{
+	s := assurance.Section{
 		Title: "Coverage",
 		Text: "The share of statements that tests go over. All packages count that are not in `integration/`, test files do not; a statement counts if any test of any package goes over it. " +
 			"Added up are the profiles " + strings.Join(runs, ", ") + ": the unit tests, and those of them that run inside the lab. What only the daemon does that the lab boots is not counted.",

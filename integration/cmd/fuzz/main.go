@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/modewatch/modewatch/internal/assurance"
 )
 
 func main() {
@@ -49,7 +51,7 @@ func run(ctx context.Context, each time.Duration, out, report string) error {
 	s := section(results, each)
 	fmt.Printf("figure: fuzz: %s executions of %d targets in %v\n", s.Rows[1].Value, len(all), time.Since(began).Round(time.Second))
 	if report != "" {
-		err = s.write(report)
+		err = assurance.Write(report, s)
 	}
 	for _, r := range results {
 		err = errors.Join(err, r.err)

@@ -8,12 +8,8 @@ import (
 	"github.com/modewatch/modewatch/internal/assurance"
 )
 
-type page assurance.Section
-
-func (p page) write(file string) error { return assurance.Write(file, assurance.Section(p)) }
-
 // section is the report of a run.
-func section(results []result, each time.Duration) page {
+func section(results []result, each time.Duration) assurance.Section {
 	execs, crashes, broken := 0, 0, 0
 	details := assurance.Table{Title: "Targets", Head: []string{"target", "executions", "new inputs"}}
 	for _, r := range results {
@@ -26,7 +22,7 @@ func section(results []result, each time.Duration) page {
 		}
 		details.Rows = append(details.Rows, []string{"`" + r.dir + "` " + r.name, strconv.Itoa(r.execs), strconv.Itoa(r.found)})
 	}
-	return page{
+	return assurance.Section{
 		Title: "Bad input",
 		Text: "Whatever is read back or comes from outside is fuzzed: files of wishes, state and configuration, what other programs print, what the kernel tells, command lines. " +
 			"Each target asks for more than no crash: that an error names the file, that the old wish stands, that what cannot be told never passes. The seeds are in `testdata/fuzz` and run with every unit test.",
