@@ -52,7 +52,7 @@ func TestExplored(t *testing.T) {
 	for v := range variantID(*policies) {
 		for _, managed := range []bool{false, true}[:hosts()] {
 			for s := situationID(1); int(s) < len(situations)/raced; s++ {
-				root := script{Variant: v, Host: sim.Character{Managed: managed}, Phases: []phase{{Clear: true, Stands: s, Idle: true}}}
+				root := script{explored: true, Variant: v, Host: sim.Character{Managed: managed}, Phases: []phase{{Clear: true, Stands: s, Idle: true}}}
 				jobs = append(jobs, job{nil, root})
 			}
 		}

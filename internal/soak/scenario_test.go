@@ -36,11 +36,7 @@ func TestScenario(t *testing.T) {
 	if *scenario == "" {
 		t.Skip("no -scenario is given")
 	}
-	w := try(t, readScenario(t, *scenario), newFigures())
-	t.Log("\n" + w.text())
-	if len(w.bad) > 0 {
-		t.Errorf("%d violations", len(w.bad))
-	}
+	tellAll(t, readScenario(t, *scenario))
 }
 
 func readScenario(t *testing.T, file string) (s script) {

@@ -21,6 +21,8 @@ type script struct {
 	Early   bool                       `json:"early,omitempty"` // the first phase begins with the first start
 	Files   bool                       `json:"files,omitempty"` // its records go to real files
 	Phases  []phase                    `json:"phases"`
+
+	explored bool // it is asked where it has come to, and what ways lead on
 }
 
 // shown is what a scenario is kept for.

@@ -95,7 +95,12 @@ func TestSeed(t *testing.T) {
 	if *seed == 0 {
 		t.Skip("no -seed is given")
 	}
-	w := try(t, write(*seed), newFigures())
+	tellAll(t, write(*seed))
+}
+
+// tellAll runs one script and tells it line by line.
+func tellAll(t *testing.T, s script) {
+	w := try(t, s, newFigures())
 	t.Log("\n" + w.text())
 	if len(w.bad) > 0 {
 		t.Errorf("%d violations", len(w.bad))

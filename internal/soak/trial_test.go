@@ -250,7 +250,9 @@ func (w *world) finale() {
 	w.mu.Lock()
 	w.comesToRest(l)
 	w.historyComplete()
-	w.settled()
+	if w.script.explored {
+		w.settled()
+	}
 	w.mu.Unlock()
 	l.stop()
 	<-l.over
