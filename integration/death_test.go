@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,16 +62,9 @@ func (x death) String() string { return "the " + x.when + " of " + x.at }
 // deaths lists the steps of the plan towards a mode, from a dry run.
 func (d *desk) deaths(m fsm.Mode) []death {
 	d.t.Helper()
-	var doc struct {
-		Plan fsm.Plan `json:"plan"`
-	}
-	out0 := d.want(0, "dry-run", string(m), "--json").Stdout
-	if err := json.Unmarshal([]byte(out0), &doc); err != nil {
-		d.t.Fatalf("%v: %s", err, out0)
-	}
 	var out []death
 	past := false
-	for i, s := range doc.Plan.Steps {
+	for i, s := range d.plan(m).Steps {
 		past = past || s.Final
 		if s.Waits() {
 			continue // it changes nothing, and is not recorded

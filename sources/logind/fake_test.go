@@ -1,7 +1,6 @@
 package logind
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,20 +46,12 @@ func newLogin(t *testing.T, hint func(fsm.Subject), down func(bool), woke func()
 	_, err := f.conn.RequestName(dest, dbus.NameFlagDoNotQueue)
 	d.Must(err)
 	b := &bus.Bus{}
-	ctx, cancel := context.WithCancel(t.Context())
 	var policy fsm.Policy
 	policy.Sessions.Compositors, policy.GPU.Display = []string{"Hyprland"}, []string{"/dev/dri/card0"}
 	f.Logind = New(b, policy, hint, down)
 	f.Woke = woke
 	f.procs, f.Logind.users = procs{root: filepath.Join(f.root, "proc"), cgroups: filepath.Join(f.root, "cgroup")}, f.root
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := bustest.Within(t, ended, "the end of Run"); err != nil {
-			t.Error(err)
-		}
-	})
+	bustest.Run(t, b.Run)
 	return f
 }
 

@@ -1,7 +1,6 @@
 package units
 
 import (
-	"context"
 	"os"
 	"testing"
 
@@ -52,14 +51,6 @@ func watch(t *testing.T, names ...string) (*Systemd, <-chan fsm.Subject) {
 	hints := make(chan fsm.Subject, 1000)
 	b := &bus.Bus{}
 	s := New(b, names, nil, func(about fsm.Subject) { hints <- about })
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := bustest.Within(t, ended, "the end of Run"); err != nil {
-			t.Error(err)
-		}
-	})
+	bustest.Run(t, b.Run)
 	return s, hints
 }

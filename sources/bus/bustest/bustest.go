@@ -2,6 +2,7 @@
 package bustest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -89,6 +90,20 @@ func (d *Daemon) Must(err error) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+}
+
+// Run has run run until the test ends, and end then without an error.
+func Run(t testing.TB, run func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := Within(t, ended, "the end of Run"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Within receives what must come.
