@@ -9,6 +9,7 @@ LIBEXECDIR ?= $(PREFIX)/libexec/modewatch
 LIBDIR     ?= $(PREFIX)/lib
 DOCDIR     ?= $(PREFIX)/share/doc/modewatch
 UNITDIR    ?= $(LIBDIR)/systemd/system
+DATADIR    ?= $(PREFIX)/share
 INSTALL    ?= install
 MODEWATCH  ?= bin/modewatch
 
@@ -48,9 +49,9 @@ dist_dropins = $(foreach u,$(dist_hardened),$(u).d/10-hardening.conf) \
 	$(foreach u,$(dist_survivors) k3s.service k3s-agent.service,$(u).d/10-modewatch.conf) \
 	vllm@compute.service.d/10-gpus.conf vllm@desktop.service.d/10-gpus.conf
 
-.PHONY: install install-bin install-units install-config install-next uninstall
+.PHONY: install install-bin install-units install-bus install-config install-next uninstall
 
-install: install-bin install-units install-config install-next
+install: install-bin install-units install-bus install-config install-next
 
 install-bin: $(MODEWATCH) $(GPU_PROBE)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
@@ -77,6 +78,16 @@ install-units:
 	$(INSTALL) -m 0644 $(DIST)/sysusers.d/modewatch.conf $(DESTDIR)$(LIBDIR)/sysusers.d/modewatch.conf
 	$(INSTALL) -m 0644 $(DIST)/catalog/modewatch.catalog $(DESTDIR)$(LIBDIR)/systemd/catalog/modewatch.catalog
 
+# The service on the system bus, and who may ask what of it.
+dist_bus := dbus-1/system.d/org.modewatch1.conf polkit-1/actions/org.modewatch1.policy \
+	polkit-1/rules.d/50-modewatch.rules dbus-1/interfaces/org.modewatch1.xml
+install-bus:
+	@set -e; put() { $(INSTALL) -D -m 0644 "$$1" "$(DESTDIR)$(DATADIR)/$$2"; }; \
+	put $(DIST)/dbus/org.modewatch1.conf dbus-1/system.d/org.modewatch1.conf; \
+	put $(DIST)/polkit/org.modewatch1.policy polkit-1/actions/org.modewatch1.policy; \
+	put $(DIST)/polkit/50-modewatch.rules polkit-1/rules.d/50-modewatch.rules; \
+	put $(DIST)/../sinks/bus/org.modewatch1.xml dbus-1/interfaces/org.modewatch1.xml
+
 install-config:
 	$(INSTALL) -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/modewatch/guards.d $(DESTDIR)$(SYSCONFDIR)/modewatch/vllm
 	@set -e; for f in $(filter-out config.toml,$(dist_config)); do to=$(DESTDIR)$(SYSCONFDIR)/modewatch/$$f; \
@@ -85,13 +96,14 @@ install-config:
 		[ ! -e $(DIST)/config.toml ] || [ -e "$$to" ] || $(INSTALL) -m 0644 $(DIST)/config.toml "$$to"
 
 # Only for a real installation: a package's scripts do this by themselves.
-install-next: install-bin install-units install-config
+install-next: install-bin install-units install-bus install-config
 	@[ -n "$(DESTDIR)" ] || printf '%s\n' '' \
 		'modewatch is installed. Nothing has been started. Next:' \
 		'  systemd-sysusers                          # group modewatch, user vllm' \
 		'  systemd-tmpfiles --create modewatch.conf  # /run/mode-controller' \
 		'  journalctl --update-catalog               # for journalctl -x' \
 		'  systemctl daemon-reload' \
+		'  systemctl reload dbus.service             # its policy; or dbus-broker.service' \
 		'  modewatch config-check                    # after editing $(SYSCONFDIR)/modewatch/config.toml' \
 		'  systemctl enable --now modewatch.service' \
 		'A running k3s moves to platform.slice at its next start.'
@@ -102,6 +114,7 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/modewatch $(DESTDIR)$(BINDIR)/mode \
 		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(dist_scripts) $(dist_links) gpu-probe) \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(dist_units) $(dist_dropins)) \
+		$(addprefix $(DESTDIR)$(DATADIR)/,$(dist_bus)) \
 		$(DESTDIR)$(LIBDIR)/tmpfiles.d/modewatch.conf $(DESTDIR)$(LIBDIR)/sysusers.d/modewatch.conf \
 		$(DESTDIR)$(LIBDIR)/systemd/catalog/modewatch.catalog $(DESTDIR)$(DOCDIR)/HARDENING.md
 	-rmdir --ignore-fail-on-non-empty $(sort $(addprefix $(DESTDIR)$(UNITDIR)/,$(dir $(dist_dropins)))) \

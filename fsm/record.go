@@ -33,6 +33,18 @@ type Snapshot struct {
 	Waits string `json:"waits,omitempty"`
 }
 
+// Current is the observed word of section 23.2: the mode, or what the controller is
+// about where it does not rest in it.
+func (s Snapshot) Current() State {
+	switch {
+	case s.Attempt != nil || s.State == Transitioning:
+		return Transitioning
+	case s.State == FailedTransition:
+		return FailedTransition
+	}
+	return State(s.Observation.Mode)
+}
+
 // Running is the attempt under way.
 type Running struct {
 	ID    string    `json:"id"`

@@ -24,6 +24,11 @@ type Recorder struct {
 	ahead   *ahead
 	writer  writer // Run's alone
 
+	// Told is told of the edges, the ended attempts and the snapshot, if there is one,
+	// that were written just now, as far as the disk took them; by Run's goroutine. Set
+	// it before Run. It must not block.
+	Told func([]fsm.Edge, []fsm.Attempt, *fsm.Snapshot)
+
 	mu      sync.Mutex
 	posted  posted
 	attempt string // the one that the last snapshot showed, if any
@@ -36,6 +41,7 @@ type Recorder struct {
 
 // posted is what the writer has not taken yet.
 type posted struct {
+	edges   []fsm.Edge
 	ends    []fsm.Attempt
 	snap    *fsm.Snapshot // the newest alone
 	flushes []chan error
@@ -77,13 +83,16 @@ func (r *Recorder) Publish(s fsm.Snapshot) {
 // record makes the writer try again what it could not write before.
 func (r *Recorder) Record(rec fsm.Record) {
 	r.journal.Record(rec)
+	r.mu.Lock()
+	owing := r.owing
+	if edge, ok := rec.(fsm.Edge); ok && r.Told != nil {
+		r.posted.edges = append(r.posted.edges, edge) // a snapshot follows
+	}
+	r.mu.Unlock()
 	if end, ok := rec.(fsm.AttemptEnded); ok {
 		r.post(func(p *posted) { p.ends = append(p.ends, end.Attempt); r.unkept++ })
 		return
 	}
-	r.mu.Lock()
-	owing := r.owing
-	r.mu.Unlock()
 	if owing {
 		r.post(func(*posted) {})
 	}

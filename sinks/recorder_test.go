@@ -286,7 +286,7 @@ func TestCurrentIsTheWordOfWhatIsDone(t *testing.T) {
 		"transitioning":     {State: fsm.AtDesktop, Attempt: &fsm.Running{}, Observation: fsm.Observation{Mode: fsm.Desktop}},
 		"failed-transition": {State: fsm.FailedTransition, Observation: fsm.Observation{Mode: fsm.Desktop}},
 	} {
-		if got := current(s); got != want {
+		if got := fsm.Mode(s.Current()); got != want {
 			t.Errorf("%+v is %s, want %s", s, got, want)
 		}
 	}

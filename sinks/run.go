@@ -67,6 +67,9 @@ func (r *Recorder) write() error {
 	r.posted = posted{}
 	r.mu.Unlock()
 	err := r.writer.write(p)
+	if r.Told != nil {
+		r.Told(p.edges, p.ends, p.snap)
+	}
 	r.mu.Lock()
 	r.owing = err != nil
 	r.unkept -= len(p.ends)

@@ -121,24 +121,13 @@ func (w *writer) putSnapshot() error {
 	}
 	s := *w.snap
 	err := errors.Join(
-		w.told("current", w.dirs.WriteCurrent(current(s), s.At)),
+		w.told("current", w.dirs.WriteCurrent(fsm.Mode(s.Current()), s.At)),
 		w.told("state.json", w.dirs.WriteState(s)))
 	if err == nil {
 		w.snap = nil
 	}
 	_ = w.told("the status line", notify.Status(s)) // the next snapshot brings another
 	return err
-}
-
-// current is the observed word of section 23.2.
-func current(s fsm.Snapshot) fsm.Mode {
-	switch {
-	case s.Attempt != nil || s.State == fsm.Transitioning:
-		return fsm.Mode(fsm.Transitioning)
-	case s.State == fsm.FailedTransition:
-		return fsm.Mode(fsm.FailedTransition)
-	}
-	return s.Observation.Mode
 }
 
 // told tells the journal of a write that failed, once for each cause, and of the

@@ -17,6 +17,7 @@ import (
 	"github.com/modewatch/modewatch/internal/config"
 	"github.com/modewatch/modewatch/internal/engine"
 	"github.com/modewatch/modewatch/sinks"
+	"github.com/modewatch/modewatch/sinks/bus"
 	"github.com/modewatch/modewatch/sinks/history"
 	"github.com/modewatch/modewatch/sinks/notify"
 	"github.com/modewatch/modewatch/sinks/runfiles"
@@ -41,6 +42,8 @@ func runDaemon(e env) int {
 		return e.lockFault(err)
 	}
 	defer lock.Release()
+	var serving sync.WaitGroup
+	defer serving.Wait()
 	beats, still := context.WithCancel(context.Background()) // also while it ends
 	defer still()
 	beat, err := notify.Beat(beats)
@@ -52,7 +55,9 @@ func runDaemon(e env) int {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	if err := e.live(ctx, cfg, life{boot, hup, beat}); err != nil {
+	service := bus.New(version)
+	serve := sync.OnceFunc(func() { serving.Go(func() { service.Run(beats) }) })
+	if err := e.live(ctx, cfg, life{boot, hup, beat, service, serve}); err != nil {
 		return e.fail(err)
 	}
 	return 0
@@ -61,9 +66,11 @@ func runDaemon(e env) int {
 // life is what outlives a reload: between two watches a signal and the watchdog's
 // beat wait.
 type life struct {
-	boot string
-	hup  <-chan os.Signal
-	beat <-chan struct{}
+	boot    string
+	hup     <-chan os.Signal
+	beat    <-chan struct{}
+	service *bus.Service // the name on the bus is kept
+	serve   func()       // has it run, once there is something behind it
 }
 
 // live watches with one configuration after the other until ctx ends.
@@ -99,8 +106,12 @@ func (e env) watch(ctx context.Context, cfg config.Config, l life, before *engin
 	if err != nil {
 		return nil, nil, err
 	}
+	behind := e.face(c)
+	c.rec.Told = l.service.Tell
+	l.service.Behind(behind, behind, c.log)
+	l.serve()
 	c.options.First = c.fresh && cfg.Normalise
-	c.options.Ready = func() { c.shown(); c.report(notify.Ready()); collector.rest() }
+	c.options.Ready = func() { c.shown(l.service); c.report(notify.Ready()); collector.rest() }
 	c.options.Alive, c.options.Beat = notify.Alive, l.beat
 	next, err := c.run(ctx, e, l.hup, func(ctx context.Context, eng *engine.Engine) {
 		if before != nil {
@@ -109,6 +120,7 @@ func (e env) watch(ctx context.Context, cfg config.Config, l life, before *engin
 		var input sync.WaitGroup
 		defer input.Wait()
 		input.Go(func() { c.report(c.host.watchInput(ctx, cfg.Policy)) })
+		input.Go(func() { c.store.WatchHolds(ctx, l.service.Held) })
 		c.report(c.store.Watch(ctx, c.events(eng)))
 	})
 	return next, c.engine.Load(), err
@@ -233,15 +245,17 @@ func (c *owner) reloads(ctx context.Context, e env, hup <-chan os.Signal, eng *e
 	}
 }
 
-// shownWithin bounds the wait for the first state.json.
+// shownWithin bounds the wait for the first state.json and for the bus.
 const shownWithin = 500 * time.Millisecond
 
-// shown waits until state.json is there: whoever waits for READY reads it next. A
-// disk or journal that does not take it is told of elsewhere, and keeps nobody.
-func (c *owner) shown() {
+// shown waits until state.json and the service are there: whoever waits for READY
+// reads them next. A disk, journal or bus that does not take it is told of elsewhere,
+// and keeps nobody.
+func (c *owner) shown(s *bus.Service) {
 	ctx, cancel := context.WithTimeout(context.Background(), shownWithin)
 	defer cancel()
 	_ = c.rec.Flush(ctx)
+	s.Served(ctx)
 }
 
 func (c *owner) hint(about fsm.Subject) {

@@ -19,7 +19,7 @@ func runCancel(e env, _ []string) (int, error) {
 	v, live := f.live()
 	switch {
 	case live && v.Snapshot.Attempt == nil && v.Snapshot.Waits != "":
-		if err := f.store().Ask(cancel()); err != nil {
+		if _, err := e.deliver(f, cancel()); err != nil {
 			return 0, askFault(err)
 		}
 		e.say("Nothing is under way. No longer waited for: %s", v.Snapshot.Waits)
@@ -38,7 +38,7 @@ func runCancel(e env, _ []string) (int, error) {
 	w := e.follower(f)
 	w.ours = func(a fsm.Attempt) bool { return a.ID == running.ID }
 	w.known = func(s fsm.Snapshot) bool { return s.Attempt != nil && s.Attempt.ID == running.ID }
-	if err := f.store().Ask(cancel()); err != nil {
+	if _, err := e.deliver(f, cancel()); err != nil {
 		return 0, askFault(err)
 	}
 	a, err := e.follow(w)

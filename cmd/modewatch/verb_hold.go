@@ -52,7 +52,7 @@ func runHold(e env, o holdOptions, command []string) (int, error) {
 		o.why = strings.Join(command, " ")
 	}
 	id := desired.NewID()
-	held, err := store.Hold(id, o.why, o.span)
+	held, err := e.hold(store, id, o.why, o.span)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, broken("systemctl start modewatch.service", "%s: no controller has run since the host came up", err)

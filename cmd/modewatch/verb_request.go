@@ -103,9 +103,11 @@ func (e env) askDaemon(f files, c desired.Command, detach bool) (int, error) {
 	w.known = func(s fsm.Snapshot) bool {
 		return s.Wish != nil && s.Wish.ID == c.ID || s.Attempt != nil && s.Attempt.Wish.ID == c.ID
 	}
-	if err := f.store().Ask(c); err != nil {
+	id, err := e.deliver(f, c)
+	if err != nil {
 		return 0, askFault(err)
 	}
+	c.ID, w.wish = id, id
 	if detach {
 		e.say("Asked for. `%s status` shows how it gets on.", e.prog)
 		return 0, nil

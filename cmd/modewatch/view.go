@@ -26,10 +26,8 @@ type view struct {
 func (v view) current() fsm.State {
 	s := v.Snapshot
 	switch {
-	case v.Live && s.Attempt != nil, v.Live && s.State == fsm.Transitioning:
-		return fsm.Transitioning
-	case v.Live && s.State == fsm.FailedTransition:
-		return fsm.FailedTransition
+	case v.Live:
+		return s.Current()
 	case v.Locked && v.wanted() != "" && v.wanted() != s.Observation.Mode:
 		return fsm.Transitioning
 	case !v.Live && v.failed():

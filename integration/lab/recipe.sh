@@ -6,6 +6,7 @@ set -eu
 
 packages="systemd,systemd-sysv,udev,dbus,dbus-user-session,libpam-systemd,polkitd,
 login,passwd,procps,iproute2,kbd,less,socat,strace,openssh-server,openssh-client,
+libglib2.0-bin,dbus-broker,tmux,
 pipewire,pipewire-bin,pipewire-pulse,pipewire-jack,jack-example-tools,pulseaudio-utils,wireplumber,sway"
 
 # Run by mmdebstrap with the new root as $1.
@@ -32,6 +33,10 @@ done
 mkdir -p "$1/etc/ssh/sshd_config.d"
 printf "ListenAddress 127.0.0.1\nUseDNS no\n" >"$1/etc/ssh/sshd_config.d/lab.conf"
 chroot "$1" systemctl enable ssh.service
+
+# Either bus is there; the reference one runs unless a test enables the other.
+chroot "$1" systemctl disable --quiet dbus-broker.service
+chroot "$1" systemctl --global disable --quiet dbus-broker.service
 
 # What cannot run in a container, or would run by itself at an odd moment.
 chroot "$1" systemctl mask systemd-networkd-wait-online.service systemd-udev-trigger.service \

@@ -31,6 +31,12 @@ type holdFile struct {
 	PID    int       `json:"pid"`
 	Since  time.Time `json:"since"`
 	End    int64     `json:"end_boottime_ns,omitempty"`
+	// Of one that the daemon keeps for a connection to the bus: the connection's name,
+	// and when its process was started, in clock ticks since the boot.
+	// Its user is who the daemon says, which owns the file.
+	Client  string `json:"client,omitempty"`
+	Started uint64 `json:"started,omitempty"`
+	UID     int    `json:"uid,omitempty"`
 }
 
 // Held is a hold of this process.
@@ -59,12 +65,27 @@ func (s *Store) Hold(id, why string, d time.Duration) (*Held, error) {
 	return h, nil
 }
 
-// hold locks and writes under a name that is not looked at, then renames.
-func (s *Store) hold(id, why string, d time.Duration) (_ *Held, err error) {
+func (s *Store) hold(id, why string, d time.Duration) (*Held, error) {
 	h := holdFile{Schema: fsm.Schema, Why: why, PID: os.Getpid(), Since: time.Now()}
 	if d > 0 {
 		h.End = bootTime() + int64(d)
 	}
+	held, err := s.place(id, h, func(f *os.File) error {
+		if d > 0 {
+			return nil
+		}
+		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+	})
+	if err == nil && d > 0 {
+		err = held.file.Close()
+		held.file = nil
+	}
+	return held, err
+}
+
+// place readies a file and writes a hold into it, under a name that is not looked at,
+// then renames.
+func (s *Store) place(id string, h holdFile, ready func(*os.File) error) (_ *Held, err error) {
 	data, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
@@ -83,21 +104,14 @@ func (s *Store) hold(id, why string, d time.Duration) (_ *Held, err error) {
 			f.Close()
 		}
 	}()
-	if d == 0 {
-		err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
-	}
-	if err == nil {
+	if err = ready(f); err == nil {
 		_, err = f.Write(append(data, '\n'))
 	}
 	if err = errors.Join(err, f.Chmod(holdMode)); err != nil {
 		return nil, err
 	}
 	held := &Held{path: s.path(holdsName + "/" + id + suffix), file: f}
-	if err = os.Rename(draft, held.path); err == nil && d > 0 {
-		held.file = nil
-		err = f.Close()
-	}
-	return held, err
+	return held, os.Rename(draft, held.path)
 }
 
 // Unhold ends the hold with an id, whoever made it. An error that is
@@ -146,26 +160,46 @@ func (s *Store) Holds(ctx context.Context) ([]fsm.Hold, error) {
 
 // readHold returns one hold, nil if it has ended.
 func (s *Store) readHold(name string) (*fsm.Hold, error) {
-	path := s.path(holdsName + "/" + name)
-	data, uid, err := readRequest(path)
+	h, out, err := s.parseHold(name)
 	if err != nil {
 		return nil, err
 	}
-	var h holdFile
-	if err := json.Unmarshal(data, &h); err != nil {
-		return nil, fmt.Errorf("it is no JSON hold of uid %d: %w", uid, err)
-	}
-	if h.Schema != fsm.Schema {
-		return nil, fmt.Errorf("schema %d is not known", h.Schema)
-	}
-	out := fsm.Hold{ID: strings.TrimSuffix(name, suffix), Why: h.Why, By: s.caller(uid, h.PID), Since: h.Since}
 	if h.End > 0 {
 		left := time.Duration(h.End - bootTime())
 		out.Until = time.Now().Add(left).Round(time.Second)
-		return alive(&out, left > 0), nil
+		if left <= 0 {
+			return nil, nil
+		}
 	}
-	locked, err := isLocked(path)
+	switch {
+	case h.Client != "":
+		return alive(&out, h.lives()), nil
+	case h.End > 0:
+		return &out, nil
+	}
+	locked, err := isLocked(s.path(holdsName + "/" + name))
 	return alive(&out, locked), err
+}
+
+// parseHold reads the file of a hold, and who made it.
+func (s *Store) parseHold(name string) (h holdFile, out fsm.Hold, err error) {
+	data, uid, err := readRequest(s.path(holdsName + "/" + name))
+	if err != nil {
+		return h, out, err
+	}
+	if err := json.Unmarshal(data, &h); err != nil {
+		return h, out, fmt.Errorf("it is no JSON hold of uid %d: %w", uid, err)
+	}
+	if h.Schema != fsm.Schema {
+		return h, out, fmt.Errorf("schema %d is not known", h.Schema)
+	}
+	switch {
+	case uid != s.Owner:
+		h.Client = "" // only the daemon keeps holds for others
+	case h.Client != "":
+		uid = h.UID
+	}
+	return h, fsm.Hold{ID: strings.TrimSuffix(name, suffix), Why: h.Why, By: s.caller(uid, h.PID), Since: h.Since}, nil
 }
 
 func alive(h *fsm.Hold, yes bool) *fsm.Hold {

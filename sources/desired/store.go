@@ -18,6 +18,7 @@
 package desired
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"path/filepath"
@@ -57,6 +58,8 @@ type Store struct {
 	// verified; without it, or if it fails, only the uid of the caller is kept.
 	Who func(pid int) (fsm.Caller, error)
 
+	asked chan Command // by Deliver, for Watch's goroutine
+
 	mu      sync.Mutex
 	loaded  bool
 	now     mark    // the wish that stands and the key handled last
@@ -69,7 +72,22 @@ type Store struct {
 // New returns the store of the run directory dir; group is the gid of
 // GroupName, or 0 where there is no such group.
 func New(dir string, group int) *Store {
-	return &Store{Dir: filepath.Clean(dir), Group: group}
+	return &Store{Dir: filepath.Clean(dir), Group: group, asked: make(chan Command)}
+}
+
+// Deliver has Watch tell of a command in its turn, as if it had come through the
+// spool: what is wished for is one order for all. It returns once Watch has taken it,
+// or when ctx ends.
+func (s *Store) Deliver(ctx context.Context, c Command) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	select {
+	case s.asked <- c:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the daemon takes no commands now: %w", ctx.Err())
+	}
 }
 
 // NewID returns an id for a wish or a request.

@@ -35,12 +35,23 @@ func (s *Store) Watch(ctx context.Context, ev Events) error {
 			told = err.Error()
 			ev.Bad(fsm.Note{What: fsm.NoteSource, Text: told, At: time.Now()})
 		}
+		s.serve(ctx, ev, pause)
+		pause = min(2*pause, maxBackOff)
+	}
+}
+
+// serve takes what is delivered while there is nothing to watch.
+func (s *Store) serve(ctx context.Context, ev Events, pause time.Duration) {
+	over := time.After(pause)
+	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
+			return
+		case <-over:
+			return
+		case c := <-s.asked:
+			ev.Command(c)
 		}
-		pause = min(2*pause, maxBackOff)
 	}
 }
 
@@ -83,6 +94,8 @@ func (s *Store) session(ctx context.Context, ev Events) error {
 			l.lookAll(ctx)
 		case <-l.timer.C:
 			l.look()
+		case c := <-s.asked:
+			ev.Command(c)
 		}
 	}
 }
