@@ -68,6 +68,10 @@ in
 
     environment.systemPackages = [ cfg.package ];
 
+    # org.modewatch1 on the system bus. What polkit has to know of it is found in
+    # share/polkit-1 of the system's packages.
+    services.dbus.packages = [ cfg.package ];
+
     environment.etc = {
       "modewatch/config.toml".source = cfg.configFile;
 

@@ -1,8 +1,15 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/modewatch/modewatch/cmd/modewatch/early"
 	"github.com/modewatch/modewatch/fsm"
@@ -19,9 +26,32 @@ type stated struct {
 	Degraded []fsm.Deviation `json:"degraded,omitempty"`
 }
 
+func stateVerb(f *pflag.FlagSet) runner {
+	follow := f.BoolP("follow", "f", false, "print a line whenever something changes, until Ctrl-C")
+	format := f.String("format", "plain", "print `plain`, json or waybar")
+	return func(e env, _ []string) (int, error) {
+		switch *format {
+		case "plain":
+		case "json":
+			e.asJSON = true
+		case "waybar":
+			return followState(e, e.barLine, *follow)
+		default:
+			return 0, misuse("the formats are plain, json and waybar", "there is no format %q", *format)
+		}
+		switch {
+		case *follow && e.asJSON:
+			return followState(e, e.documentLine, true)
+		case *follow:
+			return followState(e, e.plainLine, true)
+		}
+		return runState(e)
+	}
+}
+
 // runState prints the state word. While a controller runs this reads the heads
 // of two small files and nothing else; package early mostly has answered then.
-func runState(e env, _ []string) (int, error) {
+func runState(e env) (int, error) {
 	if dir, ok := e.usualDir(); ok && !e.asJSON {
 		if word, ok := early.State(dir); ok {
 			e.say("%s", word)
@@ -33,6 +63,75 @@ func runState(e env, _ []string) (int, error) {
 		return 0, err
 	}
 	return e.word(v, v.state())
+}
+
+// followState prints what line makes of each view that differs from the one before;
+// of the first alone, unless it is to be followed. Left by Ctrl-C it exits with 130.
+func followState(e env, line func(overview) (text, key string, err error), follow bool) (int, error) {
+	cfg, err := e.load()
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, termination)
+	defer stop()
+	told := ""
+	err = e.watchHost(ctx, cfg, func(v view) (bool, error) {
+		o := overviewOf(v, e.now())
+		if o.Holds, err = filesOf(cfg).holds(); err != nil {
+			o.Holds = []fsm.Hold{{Why: err.Error(), By: fsm.NoCaller}}
+		}
+		text, key, err := line(o)
+		if err == nil && key != told {
+			told = key
+			_, err = fmt.Fprintln(e.stdout, text)
+		}
+		return !follow, err
+	})
+	if err == nil && ctx.Err() != nil {
+		return exitDetached, nil
+	}
+	return 0, err
+}
+
+// plainLine is the time, the state and what is done.
+func (e env) plainLine(o overview) (text, key string, err error) {
+	key = string(o.State)
+	if r := o.Attempt; r != nil {
+		key += fmt.Sprintf(": %s → %s, %s", r.From, r.To, progressStep(*r))
+	}
+	if n := len(o.Degraded); n > 0 && o.Attempt == nil {
+		var names []string
+		for _, d := range o.Degraded {
+			names = append(names, d.What)
+		}
+		key += " (" + strings.Join(names, ", ") + ")"
+	}
+	if !o.Controller.Alive {
+		key += ", by a look of our own: no controller runs"
+	}
+	key = tame(key, false)
+	return o.At.Format("15:04:05") + " " + key, key, nil
+}
+
+// documentLine is the document of status on one line.
+func (e env) documentLine(o overview) (text, key string, err error) {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return "", "", fmt.Errorf("cannot print JSON: %w", err)
+	}
+	o.At = time.Time{}
+	same, err := json.Marshal(o)
+	return string(data), string(same), err
+}
+
+// barLine is what waybar takes. What it says changes with the minutes too, but is told
+// when something has happened.
+func (e env) barLine(o overview) (text, key string, err error) {
+	data, err := json.Marshal(barOf(o, e.now()))
+	if err != nil {
+		return "", "", fmt.Errorf("cannot print JSON: %w", err)
+	}
+	return string(data), string(data), nil
 }
 
 func runCurrent(e env, _ []string) (int, error) {

@@ -42,10 +42,16 @@ COMMAND does.
     modewatch hold --why rendering -- blender -b film.blend -a
     modewatch hold --why "guests" --for 2h`},
 		{name: "history", summary: "list the attempts on record", read: true, flags: historyVerb},
-		{name: "state", summary: "print the controller's state, in milliseconds", read: true, flags: plain(runState),
+		{name: "state", summary: "print the controller's state, in milliseconds", read: true, flags: stateVerb,
 			long: `Prints boot, desktop, studio-local, compute, transitioning or
 failed-transition. It answers at once, also while a step hangs. Without a
-controller the host is observed.`},
+controller the host is observed.
+
+With --follow a line is printed at each change, a JSON document each with
+--json. --format waybar is for a custom module of waybar (docs/desktop.md).`},
+		{name: "wait-for", args: "MODE", min: 1, max: 1, summary: "wait until this host rests in a mode", read: true, flags: waitForVerb,
+			long: `Returns once the mode is observed and nothing is under way, whoever wished for
+it; exits with 44 if that takes longer than --timeout.`},
 		{name: "current", summary: "print the observed mode", read: true, spec: 4, flags: plain(runCurrent),
 			long: `Prints desktop, studio-local or compute; transitioning while an attempt is
 under way, failed-transition after one that left the host out of order, unknown

@@ -22,6 +22,7 @@ in
     environment.systemPackages = list;
     security.polkit.enable = any true;
     security.polkit.extraConfig = mkOption { type = types.lines; default = ""; };
+    services.dbus.packages = list;
     services.getty.autologinUser = any null;
     services.greetd.enable = any false;
     services.k3s.enable = any false;

@@ -167,6 +167,9 @@ func (l *life) walkedBack(a fsm.Attempt) {
 		if name == starter && (was.Load == "masked" || a.From == fsm.Compute) || slices.Contains(l.policy.Units.AIUnits(), name) && !slices.Contains(l.policy.Units.AI[a.From], name) {
 			continue // a login that was held back is let go, one let in does not outlast an isolate of compute, a foreign AI unit stays away
 		}
+		if (name == l.policy.Units.AudioPriority || name == l.policy.Units.StudioPolicy) && a.From != fsm.StudioLocal {
+			continue // what the studio left beside the desktop does not outlast an isolate, and is none of the desktop's
+		}
 		if was.Active == "deactivating" || was.Active == "activating" {
 			continue // it was on its way
 		}

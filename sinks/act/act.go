@@ -140,7 +140,7 @@ func (a *Actor) Do(ctx context.Context, op fsm.Op) error {
 	}
 	switch op.Verb {
 	case fsm.Run, fsm.Start:
-		return a.systemJob(ctx, starting, op.Arg, replace)
+		return a.start(ctx, op.Arg)
 	case fsm.Stop:
 		return a.systemJob(ctx, stopping, op.Arg, replace)
 	case fsm.Isolate:

@@ -111,6 +111,28 @@ func (a *Actor) systemJob(ctx context.Context, do action, unit, mode string) err
 	return m.do(ctx, do, unit, mode)
 }
 
+// start starts a unit. The limit of starts (systemd.unit(5), StartLimitBurst=) is for
+// what fails again and again by itself: a transition is somebody's act, and begins it
+// anew where it is reached.
+func (a *Actor) start(ctx context.Context, unit string) error {
+	err := a.systemJob(ctx, starting, unit, replace)
+	if err == nil || !strings.HasSuffix(unit, ".service") || ctx.Err() != nil {
+		return err
+	}
+	var result string
+	if a.get(ctx, unitObject(unit, "Service"), "Result", &result) != nil || result != "start-limit-hit" {
+		return err
+	}
+	m, lost := a.manager(ctx)
+	if lost != nil {
+		return err
+	}
+	if m.ResetFailedUnitContext(ctx, unit) != nil {
+		return err
+	}
+	return a.systemJob(ctx, starting, unit, replace)
+}
+
 // isolate starts a target and stops what it does not want. It refuses a target
 // that is active, or whose state cannot be read. Stops that take long go on when it
 // returns, but the manager is through with what it had to begin (D10).

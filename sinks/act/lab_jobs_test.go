@@ -130,3 +130,18 @@ func TestLabIsolateOfAnActiveTargetIsRefused(t *testing.T) {
 	}
 	wantState(t, "t-fine.service", "loaded", "active")
 }
+
+// Who moves a host to and fro reaches the limit of starts that is there for what fails
+// by itself.
+func TestLabStartsBeyondTheirLimit(t *testing.T) {
+	a, _ := newActor(t, testPolicy)
+	addUnits(t, map[string]string{"t-limit.service": "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n[Service]\nExecStart=/bin/sleep 600\n"})
+	for i := range 4 {
+		if err := a.Do(t.Context(), fsm.Op{Verb: fsm.Start, Arg: "t-limit.service"}); err != nil {
+			t.Fatalf("start %d: %v", i+1, err)
+		}
+		if err := a.Do(t.Context(), fsm.Op{Verb: fsm.Stop, Arg: "t-limit.service"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
