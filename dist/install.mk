@@ -10,6 +10,7 @@ LIBDIR     ?= $(PREFIX)/lib
 DOCDIR     ?= $(PREFIX)/share/doc/modewatch
 UNITDIR    ?= $(LIBDIR)/systemd/system
 DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
 INSTALL    ?= install
 MODEWATCH  ?= bin/modewatch
 
@@ -49,9 +50,9 @@ dist_dropins = $(foreach u,$(dist_hardened),$(u).d/10-hardening.conf) \
 	$(foreach u,$(dist_survivors) k3s.service k3s-agent.service,$(u).d/10-modewatch.conf) \
 	vllm@compute.service.d/10-gpus.conf vllm@desktop.service.d/10-gpus.conf
 
-.PHONY: install install-bin install-units install-bus install-config install-next uninstall
+.PHONY: install install-bin install-units install-bus install-paper install-config install-next uninstall
 
-install: install-bin install-units install-bus install-config install-next
+install: install-bin install-units install-bus install-paper install-config install-next
 
 install-bin: $(MODEWATCH) $(GPU_PROBE)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
@@ -88,6 +89,20 @@ install-bus:
 	put $(DIST)/polkit/50-modewatch.rules polkit-1/rules.d/50-modewatch.rules; \
 	put $(DIST)/../sinks/bus/org.modewatch1.xml dbus-1/interfaces/org.modewatch1.xml
 
+# Manual pages and completions; "mode" is completed as modewatch is.
+dist_paper := $(MANDIR)/man8/modewatch.8 $(MANDIR)/man5/modewatch.toml.5 \
+	$(DATADIR)/bash-completion/completions/modewatch $(DATADIR)/bash-completion/completions/mode \
+	$(DATADIR)/zsh/site-functions/_modewatch \
+	$(DATADIR)/fish/vendor_completions.d/modewatch.fish $(DATADIR)/fish/vendor_completions.d/mode.fish
+install-paper:
+	@set -e; put() { $(INSTALL) -D -m 0644 "$(DIST)/$$1" "$(DESTDIR)$$2"; }; \
+	put man/modewatch.8 $(MANDIR)/man8/modewatch.8; put man/modewatch.toml.5 $(MANDIR)/man5/modewatch.toml.5; \
+	put completions/modewatch.bash $(DATADIR)/bash-completion/completions/modewatch; \
+	put completions/_modewatch $(DATADIR)/zsh/site-functions/_modewatch; \
+	put completions/modewatch.fish $(DATADIR)/fish/vendor_completions.d/modewatch.fish; \
+	ln -sfn modewatch $(DESTDIR)$(DATADIR)/bash-completion/completions/mode; \
+	ln -sfn modewatch.fish $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/mode.fish
+
 install-config:
 	$(INSTALL) -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/modewatch/guards.d $(DESTDIR)$(SYSCONFDIR)/modewatch/vllm
 	@set -e; for f in $(filter-out config.toml,$(dist_config)); do to=$(DESTDIR)$(SYSCONFDIR)/modewatch/$$f; \
@@ -96,7 +111,7 @@ install-config:
 		[ ! -e $(DIST)/config.toml ] || [ -e "$$to" ] || $(INSTALL) -m 0644 $(DIST)/config.toml "$$to"
 
 # Only for a real installation: a package's scripts do this by themselves.
-install-next: install-bin install-units install-bus install-config
+install-next: install-bin install-units install-bus install-paper install-config
 	@[ -n "$(DESTDIR)" ] || printf '%s\n' '' \
 		'modewatch is installed. Nothing has been started. Next:' \
 		'  systemd-sysusers                          # group modewatch, user vllm' \
@@ -114,7 +129,7 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/modewatch $(DESTDIR)$(BINDIR)/mode \
 		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(dist_scripts) $(dist_links) gpu-probe) \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(dist_units) $(dist_dropins)) \
-		$(addprefix $(DESTDIR)$(DATADIR)/,$(dist_bus)) \
+		$(addprefix $(DESTDIR)$(DATADIR)/,$(dist_bus)) $(addprefix $(DESTDIR),$(dist_paper)) \
 		$(DESTDIR)$(LIBDIR)/tmpfiles.d/modewatch.conf $(DESTDIR)$(LIBDIR)/sysusers.d/modewatch.conf \
 		$(DESTDIR)$(LIBDIR)/systemd/catalog/modewatch.catalog $(DESTDIR)$(DOCDIR)/HARDENING.md
 	-rmdir --ignore-fail-on-non-empty $(sort $(addprefix $(DESTDIR)$(UNITDIR)/,$(dir $(dist_dropins)))) \
