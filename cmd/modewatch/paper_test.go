@@ -78,10 +78,10 @@ func offers() (all []offer) {
 }
 
 // values are the words that a flag takes, if they are few and known.
-func values(f *pflag.Flag) string {
+func values(verb string, f *pflag.Flag) string {
 	switch f.Name {
 	case "format":
-		return "plain json waybar"
+		return map[string]string{"graph": "mermaid svg", "timeline": "text svg", "state": "plain json waybar"}[verb]
 	case "to":
 		return "desktop studio-local compute"
 	}
@@ -102,13 +102,16 @@ func bash() string {
 		"\tCOMPREPLY=()\n\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t--config | --run-dir | --lib-dir) ((i++)) ;;\n" +
 		"\t\t--) return ;;\n\t\t-*) ;;\n\t\t*)\n\t\t\tverb=${COMP_WORDS[i]}\n\t\t\tbreak\n\t\t\t;;\n\t\tesac\n\tdone\n\tcase $prev in\n" +
 		"\t--config | --run-dir | --lib-dir)\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\t\treturn\n\t\t;;\n" +
-		"\t--format) words='plain json waybar' ;;\n\t--to) words='desktop studio-local compute' ;;\n\tesac\n\tcase $verb in\n")
+		"\tesac\n\tcase $verb in\n")
 	var verbs []string
 	for _, o := range offers() {
 		verbs = append(verbs, o.name)
 		fmt.Fprintf(&b, "\t%s)\n\t\tflags='%s'\n", o.name, strings.Join(flagNames(o.flags), " "))
-		if len(o.words) > 0 {
-			fmt.Fprintf(&b, "\t\t: \"${words:=%s}\"\n", strings.Join(o.words, " "))
+		fmt.Fprintf(&b, "\t\twords='%s'\n", strings.Join(o.words, " "))
+		for _, f := range o.flags {
+			if v := values(o.name, f); v != "" {
+				fmt.Fprintf(&b, "\t\t[[ $prev == --%s ]] && words='%s'\n", f.Name, v)
+			}
 		}
 		b.WriteString("\t\t;;\n")
 	}
@@ -141,7 +144,7 @@ func fish() string {
 				if f.Shorthand != "" {
 					fmt.Fprintf(&b, " -s %s", f.Shorthand)
 				}
-				switch v := values(f); {
+				switch v := values(o.name, f); {
 				case v != "":
 					fmt.Fprintf(&b, " -x -a %s", quoted(v))
 				case f.NoOptDefVal == "":
@@ -169,8 +172,8 @@ func zsh() string {
 			value, what := pflag.UnquoteUsage(f)
 			spec := "--" + f.Name + "[" + escape.Replace(what) + "]"
 			switch {
-			case values(f) != "":
-				spec += ":" + value + ":(" + values(f) + ")"
+			case values(o.name, f) != "":
+				spec += ":" + value + ":(" + values(o.name, f) + ")"
 			case f.NoOptDefVal == "":
 				spec += ":" + value + ":_files"
 			}

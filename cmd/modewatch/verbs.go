@@ -42,6 +42,14 @@ COMMAND does.
     modewatch hold --why rendering -- blender -b film.blend -a
     modewatch hold --why "guests" --for 2h`},
 		{name: "history", summary: "list the attempts on record", read: true, flags: historyVerb},
+		{name: "timeline", summary: "draw the modes of the last day, with the attempts and how they ended", read: true, flags: timelineVerb,
+			long: `As text, or with --format svg as a picture. What the record does not tell, such
+as a change by hand, shows where the next attempt begins.`},
+		{name: "report", summary: "tell by the record whether compute should become a specialisation", read: true, flags: reportVerb,
+			long: `Judges the four conditions of section 26.2 of the specification by the attempts
+on record. Two that hold ask for a specialisation of its own.`},
+		{name: "graph", summary: "draw the state machine, with the current state marked", flags: graphVerb,
+			long: `As Mermaid, or with --format svg as a picture.`},
 		{name: "state", summary: "print the controller's state, in milliseconds", read: true, flags: stateVerb,
 			long: `Prints boot, desktop, studio-local, compute, transitioning or
 failed-transition. It answers at once, also while a step hangs. Without a
@@ -67,6 +75,9 @@ tell. On a terminal it answers in words, elsewhere or with --json with one line
 of JSON. Each guard is also a program of its own name.
 
 Without --to a guard judges the host as it stands, for the mode it watches over.`},
+		{name: "doctor", summary: "look at all that a safe transition needs, and tell what to do", read: true, flags: plain(runDoctor),
+			long: `A line for each: ok, warn or fail, what was found, and what to do about it. Exits
+with 1 if anything fails. As root it sees more.`},
 		{name: "config-check", args: "[FILE]", max: 1, summary: "tell every error of the configuration, or sum it up", read: true, flags: plain(runConfigCheck),
 			long: `Exits with 30 if the configuration is not valid.`},
 		{name: "force", args: "MODE", min: 1, max: 1, summary: "request a mode past soft guards, where that is enabled", read: true, spec: 8, flags: forceVerb,

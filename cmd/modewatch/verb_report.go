@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sinks/history"
+)
+
+// reported is the JSON document of report.
+type reported struct {
+	Schema     int             `json:"schema"`
+	Attempts   int             `json:"attempts"`
+	Conditions []fsm.Condition `json:"conditions"`
+	Specialise bool            `json:"specialise"`
+	Notes      []string        `json:"notes,omitempty"`
+}
+
+func reportVerb(f *pflag.FlagSet) runner {
+	from := f.String("since", "", "judge by those that ended after `T`, as history takes it")
+	return func(e env, _ []string) (int, error) {
+		found, notes, err := e.past(*from)
+		if err != nil {
+			return 0, err
+		}
+		all := fsm.Report(found, e.now())
+		if e.asJSON {
+			return 0, e.printJSON(reported{fsm.Schema, len(found), all, fsm.Specialise(all), notes})
+		}
+		p := e.page(0)
+		p.report(len(found), all)
+		return 0, e.show(p)
+	}
+}
+
+// past reads the attempts that ended after a time as people write it, oldest first, and
+// tells what could not be read.
+func (e env) past(from string) ([]fsm.Attempt, []string, error) {
+	var after time.Time
+	if from != "" {
+		t, err := moment(from, e.now())
+		if err != nil {
+			return nil, nil, err
+		}
+		after = t
+	}
+	cfg, err := e.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, notes, err := filesOf(cfg).history(history.Filter{Since: after})
+	for _, n := range notes {
+		if !e.asJSON {
+			fmt.Fprintf(e.stderr, "%s: %s %s\n", e.prog, e.stylesErr().warn("note:"), n)
+		}
+	}
+	return found, notes, err
+}
+
+// report tells each condition, and what they come to (section 26.2, D21).
+func (p *page) report(attempts int, all []fsm.Condition) {
+	p.line(fmt.Sprintf("Should compute become a specialisation? By %s on record:", count(attempts, "attempt")))
+	p.blank()
+	var rows [][]string
+	for _, c := range all {
+		word := p.good("no")
+		switch {
+		case !c.Known:
+			word = p.dim("cannot tell")
+		case c.Holds:
+			word = p.warn("yes")
+		}
+		rows = append(rows, []string{word, c.What, p.dim(c.Evidence)})
+	}
+	p.table(rows)
+	p.blank()
+	if fsm.Specialise(all) {
+		p.line(p.warn("Yes:") + " two or more of these persist. `modewatch request compute` would stay as it is.")
+		return
+	}
+	p.line(p.good("Not by this record:") + " it takes two of these. Switching at run time does.")
+}
