@@ -46,7 +46,7 @@ func dial(address string) (*dbus.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to the bus: %w", err)
 	}
-	s := &sieve{Conn: raw, in: bufio.NewReader(raw)}
+	s := &sieve{Conn: raw, in: bufio.NewReader(raw), most: mostMessage}
 	conn, err := dbus.NewConn(s, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		raw.Close()
@@ -71,6 +71,7 @@ func dial(address string) (*dbus.Conn, error) {
 type sieve struct {
 	net.Conn
 	in     *bufio.Reader
+	most   int64        // bytes of a message
 	unit   bytes.Reader // what is left of a line or message
 	refuse func(*dbus.Message)
 }
@@ -103,7 +104,7 @@ func (s *sieve) next() error {
 	order := order(first[0])
 	body, fields := int64(order.Uint32(head[4:])), int64(order.Uint32(head[12:]))
 	size := 16 + (fields+7)/8*8 + body
-	if size > mostMessage {
+	if size > s.most {
 		return s.discard(order, fields, size)
 	}
 	message := make([]byte, size)
