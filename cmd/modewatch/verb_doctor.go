@@ -281,4 +281,3 @@ func (x examined) disk() diagnosis {
 	}
 	return fine("disk", "%d MiB are free in %s", x.free>>20, x.cfg.LibDir)
 }
-
