@@ -68,7 +68,7 @@ func (s *stage) observes() {
 	}
 	is := s.observed()
 	m, resting := told.State.Mode()
-	if seen := s.snapshot().Observation.Mode; seen != is || resting && m != is || !resting && !s.halfDone() {
+	if seen := s.snapshot().Observation.Mode; seen != is || resting && m != is || !resting && !s.halfDone(told.State) {
 		s.t.Errorf("it tells %s and %s, the host is in %s", told.State, seen, is)
 	}
 	holders, err := s.Holders(s.t.Context(), lab.Card)
@@ -77,11 +77,11 @@ func (s *stage) observes() {
 	}
 }
 
-// halfDone tells whether the last attempt left the host in no clean mode, which is
-// told until the next wish has been followed (D6).
-func (s *stage) halfDone() bool {
-	now := s.snapshot()
-	return now.State == fsm.FailedTransition && now.Last != nil && (now.Last.Outcome == fsm.Degraded || now.Last.Outcome == fsm.Failed)
+// halfDone tells whether a state that was told is that of a host which the last attempt
+// left in no clean mode: until an observation in order, or the next wish (D6).
+func (s *stage) halfDone(told fsm.State) bool {
+	last := s.snapshot().Last
+	return told == fsm.FailedTransition && last != nil && (last.Outcome == fsm.Degraded || last.Outcome == fsm.Failed)
 }
 
 // settles waits until a daemon is there that has no attempt under way, and knows the
@@ -91,7 +91,7 @@ func (s *stage) settles(after string) {
 	s.eventually("rest after "+after, func() bool {
 		now := s.snapshot()
 		_, resting := now.State.Mode()
-		return (resting || s.halfDone()) && now.Attempt == nil && now.Observation.Mode != fsm.Unknown && fmt.Sprint(now.PID) == s.pid("modewatch.service")
+		return (resting || s.halfDone(now.State)) && now.Attempt == nil && now.Observation.Mode != fsm.Unknown && fmt.Sprint(now.PID) == s.pid("modewatch.service")
 	})
 	s.eventually("the end of the write-ahead record after "+after, func() bool { _, err := s.ReadFile(intent); return err != nil })
 	if note := s.trouble(); note != "" {
