@@ -56,14 +56,12 @@ func (e env) watchWith(ctx context.Context, cfg config.Config, w *fsnotify.Watch
 // to be watched anew.
 func (e env) stir(ctx context.Context, dir string, w *fsnotify.Watcher, v view, there bool) bool {
 	ctx, stop := context.WithCancel(ctx)
-	gone, waited := make(chan struct{}), make(chan struct{})
-	defer func() { stop(); <-waited }()
-	go func() {
-		defer close(waited)
-		if v.Live && procs.Exits(ctx, []int{v.Snapshot.PID}, func(int) {}) == nil && ctx.Err() == nil {
-			close(gone)
-		}
-	}()
+	var controller []int
+	if v.Live {
+		controller = []int{v.Snapshot.PID}
+	}
+	gone := procs.FirstEnd(ctx, controller)
+	defer func() { stop(); <-gone }()
 	var again <-chan time.Time
 	if !there {
 		again = time.After(rewatch)

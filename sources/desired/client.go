@@ -1,9 +1,9 @@
 package desired
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/procs"
 )
 
 // ClientHold is a hold that the daemon keeps for a connection to the bus.
@@ -25,7 +26,7 @@ type ClientHold struct {
 // outlives this daemon: whoever looks at the file asks for that process.
 func (s *Store) HoldFor(h fsm.Hold, client string) error {
 	doc := holdFile{Schema: fsm.Schema, Why: h.Why, PID: h.By.PID, Since: h.Since, Client: client, UID: h.By.UID}
-	if started, err := startOf(h.By.PID); err == nil {
+	if started, err := procs.Started(h.By.PID); err == nil {
 		doc.Started = started
 	}
 	if !h.Until.IsZero() {
@@ -59,28 +60,21 @@ func (s *Store) ClientHolds() ([]ClientHold, error) {
 }
 
 // lives tells whether the process that asked is still there. One that cannot be looked
-// at counts as there: a hold ends by what is known.
+// at counts as there: a hold ends by what is known. (Where /proc hides the processes
+// of others, they can still be signalled, or not.)
 func (h holdFile) lives() bool {
 	if h.PID <= 0 {
 		return true
 	}
-	if errors.Is(unix.Kill(h.PID, 0), unix.ESRCH) {
-		return false
+	started, err := procs.Started(h.PID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return h.hidden()
 	}
-	started, err := startOf(h.PID)
 	return err != nil || h.Started == 0 || started == h.Started
 }
 
-// startOf is when a process was started, in clock ticks since the boot
-// (proc_pid_stat(5), field 22).
-func startOf(pid int) (uint64, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < 20 {
-		return 0, fmt.Errorf("its stat has %d fields", len(fields))
-	}
-	return strconv.ParseUint(string(fields[19]), 10, 64)
+// hidden tells whether the process is one that /proc does not show to us.
+func (h holdFile) hidden() bool {
+	_, err := os.Stat("/proc/" + strconv.Itoa(h.PID))
+	return err != nil && errors.Is(unix.Kill(h.PID, 0), unix.EPERM)
 }

@@ -1,7 +1,6 @@
 package desired
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/sources/procs"
 )
 
 // sleeper is a process of somebody who asks for a hold.
@@ -50,6 +50,25 @@ func TestAHoldForAConnectionLastsAsLongAsItsProcess(t *testing.T) {
 	kill()
 	if list := holdsOf(t, successor); len(list) != 0 {
 		t.Errorf("held after the end of the process: %+v", list)
+	}
+}
+
+// Who has ended holds nothing, though nobody has reaped them yet: what waits for the
+// end would be told of it again and again.
+func TestAHoldForAConnectionEndsBeforeItsProcessIsReaped(t *testing.T) {
+	s := prepared(t)
+	cmd := exec.Command("true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() })
+	h := fsm.Hold{ID: "h1", Why: "guests", By: fsm.Caller{UID: os.Getuid(), PID: cmd.Process.Pid}, Since: time.Now()}
+	if err := s.HoldFor(h, ":1.7"); err != nil {
+		t.Fatal(err)
+	}
+	<-procs.FirstEnd(t.Context(), []int{cmd.Process.Pid})
+	if list := holdsOf(t, s); len(list) != 0 {
+		t.Errorf("held by one who has ended: %+v", list)
 	}
 }
 
@@ -156,18 +175,7 @@ func TestAHolderThatIsKilled(t *testing.T) {
 	s := prepared(t)
 	s.Who = func(pid int) (fsm.Caller, error) { return fsm.Caller{UID: os.Getuid(), PID: pid}, nil }
 	told := watchHolds(t, s)
-	cmd := exec.Command(os.Args[0], "-test.run=^TestHoldingProcess$")
-	cmd.Env = append(os.Environ(), "MODEWATCH_HOLD_IN="+s.Dir)
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	cmd := holding(t, s)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	for last := -1; last != 0; {

@@ -13,7 +13,7 @@ import (
 )
 
 // relookHolds is the time between two looks at holds whose end nothing announces:
-// where their directory cannot be watched, or a process cannot be waited for.
+// where their directory cannot be watched, or the process is not known.
 const relookHolds = 30 * time.Second
 
 // WatchHolds tells the holds in force, and again whenever they change, until ctx ends.
@@ -51,27 +51,14 @@ func (s *Store) holdsNow(ctx context.Context) []fsm.Hold {
 // awaitHolds returns when the holds may be others than all.
 func (s *Store) awaitHolds(ctx context.Context, w *fsnotify.Watcher, all []fsm.Hold, blind bool) {
 	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	over := make(<-chan time.Time)
 	if d := untilChange(all, blind); d > 0 {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		over = timer.C
 	}
-	ended := make(chan struct{}, 1)
-	if pids := holders(all); len(pids) > 0 {
-		done := make(chan struct{})
-		defer func() { stop(); <-done }()
-		go func() {
-			defer close(done)
-			_ = procs.Exits(ctx, pids, func(int) { // what it cannot wait for is looked at again
-				select {
-				case ended <- struct{}{}:
-				default:
-				}
-			})
-		}()
-	}
+	ended := procs.FirstEnd(ctx, holders(all))
+	defer func() { stop(); <-ended }()
 	var events <-chan fsnotify.Event
 	if w != nil {
 		events = w.Events

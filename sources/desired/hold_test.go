@@ -96,8 +96,9 @@ func TestHoldingProcess(t *testing.T) {
 	time.Sleep(time.Minute)
 }
 
-func TestAHoldDiesWithItsProcess(t *testing.T) {
-	s := prepared(t)
+// holding starts the process that dies, once it holds.
+func holding(t *testing.T, s *Store) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestHoldingProcess$")
 	cmd.Env = append(os.Environ(), "MODEWATCH_HOLD_IN="+s.Dir)
 	out, err := cmd.StdoutPipe()
@@ -110,6 +111,12 @@ func TestAHoldDiesWithItsProcess(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "held: <nil>\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
+	return cmd
+}
+
+func TestAHoldDiesWithItsProcess(t *testing.T) {
+	s := prepared(t)
+	cmd := holding(t, s)
 	if list := holdsOf(t, s); len(list) != 1 {
 		t.Errorf("the holds are %+v", list)
 	}

@@ -36,6 +36,9 @@ func (s *Store) Watch(ctx context.Context, ev Events) error {
 			ev.Bad(fsm.Note{What: fsm.NoteSource, Text: told, At: time.Now()})
 		}
 		s.serve(ctx, ev, pause)
+		if ctx.Err() != nil {
+			return nil
+		}
 		pause = min(2*pause, maxBackOff)
 	}
 }

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -462,5 +463,29 @@ func TestNoteQuotesSafely(t *testing.T) {
 		if got := describe(key{Content: c.in, Size: int64(len(c.in))}); !strings.HasPrefix(got, c.want) {
 			t.Errorf("describe(%q) = %s, want %s", c.in, got, c.want)
 		}
+	}
+}
+
+// A watch that is told to end while it waits for its directory touches it no more.
+func TestAWatchThatEndsWhileItWaits(t *testing.T) {
+	s := newStore(tmpfs(t) + "/run")
+	parent := filepath.Dir(s.Dir)
+	if err := os.WriteFile(parent, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan fsm.Note, 16)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Watch(ctx, Events{Bad: func(n fsm.Note) { told <- n }}) }()
+	<-told
+	if err := os.Remove(parent); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(s.Dir); err == nil {
+		t.Error("it made its directory after its end")
 	}
 }

@@ -113,3 +113,32 @@ func Exits(ctx context.Context, pids []int, ended func(pid int)) error {
 	}
 	return nil
 }
+
+// relook is how long what cannot be waited for is taken not to have ended.
+const relook = 30 * time.Second
+
+// FirstEnd returns a channel that is closed when one of pids has ended, or when ctx
+// ends; where they cannot be waited for, after half a minute, so that whoever waits
+// looks again. Nothing is left behind once it is closed.
+func FirstEnd(ctx context.Context, pids []int) <-chan struct{} {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		if len(pids) == 0 {
+			<-ctx.Done()
+			return
+		}
+		first, stop := context.WithCancel(ctx)
+		defer stop()
+		if Exits(first, pids, func(int) { stop() }) == nil {
+			return
+		}
+		late := time.NewTimer(relook)
+		defer late.Stop()
+		select {
+		case <-late.C:
+		case <-ctx.Done():
+		}
+	}()
+	return over
+}

@@ -11,6 +11,7 @@ package procs
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,29 @@ func (p *Procs) Caller(pid int) (fsm.Caller, error) {
 	}
 	at := t.place(pid)
 	return fsm.Caller{UID: uid, PID: pid, Unit: at.unit, Session: at.session}, nil
+}
+
+// Started tells when a process was started, in clock ticks since the boot, which
+// tells it from another with its number. The error of one that has ended, reaped or
+// not, is fs.ErrNotExist.
+func Started(pid int) (uint64, error) {
+	t, err := open("/proc")
+	if err != nil {
+		return 0, err
+	}
+	defer t.close()
+	data, err := t.read(strconv.Itoa(pid) + "/stat")
+	if gone(err) {
+		return 0, fs.ErrNotExist
+	}
+	if err != nil {
+		return 0, err
+	}
+	st, err := parseStat(data)
+	if err == nil && st.over() {
+		err = fs.ErrNotExist
+	}
+	return st.started, err
 }
 
 // CallerSelf describes this process (D1); what cannot be read stays empty.

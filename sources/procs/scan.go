@@ -112,7 +112,7 @@ func (t *table) process(pid int, name string, nodes patterns, all bool) (proc, e
 	if err != nil {
 		return proc{}, err
 	}
-	if st.kernel || st.dead() && st.threads < 2 {
+	if st.kernel || st.over() {
 		return proc{}, nil
 	}
 	p := proc{pid: pid, ppid: st.ppid, sid: st.sid, stuck: st.state == 'D', comm: st.comm, noHup: st.noHup}

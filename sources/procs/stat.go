@@ -16,12 +16,16 @@ type stat struct {
 	ppid    int
 	sid     int // of the session of processes that it is in, as setsid(2) has it
 	threads int
+	started uint64 // clock ticks since the boot
 	kernel  bool
 	noHup   bool
 }
 
 // dead tells whether the first thread has ended and waits to be reaped.
 func (s stat) dead() bool { return s.state == 'Z' || s.state == 'X' || s.state == 'x' }
+
+// over tells whether all threads have ended.
+func (s stat) over() bool { return s.dead() && s.threads < 2 }
 
 // Fields of /proc/PID/stat after the name, from 0 (proc_pid_stat(5)).
 const (
@@ -30,6 +34,7 @@ const (
 	fieldSID       = 3
 	fieldFlags     = 6
 	fieldThreads   = 17
+	fieldStarted   = 19
 	fieldSigIgnore = 30
 	kernelThread   = 0x00200000 // PF_KTHREAD
 )
@@ -53,6 +58,7 @@ func parseStat(data []byte) (stat, error) {
 		return n
 	}
 	s.ppid, s.threads = int(number(fieldPPID)), int(number(fieldThreads))
+	s.started = number(fieldStarted)
 	s.kernel = number(fieldFlags)&kernelThread != 0
 	s.noHup = number(fieldSigIgnore)&(1<<(unix.SIGHUP-1)) != 0
 	sid, err := strconv.Atoi(string(f[fieldSID]))
