@@ -10,6 +10,8 @@ type Hold struct {
 	By    Caller    `json:"by"`
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until,omitzero"` // zero: as long as the process of By
+	// Client is the connection to the bus that it was made by, "" if by file.
+	Client string `json:"-"`
 }
 
 func (h Hold) String() string { return h.Why + ", held by " + h.By.String() }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"github.com/modewatch/modewatch/fsm"
 	"github.com/modewatch/modewatch/sinks/bus"
 	"github.com/modewatch/modewatch/sources/desired"
 )
@@ -18,7 +19,7 @@ const askedWithin = 2 * time.Minute
 
 // deliver puts a command into the spool; who may not write there asks over the bus,
 // where polkit decides. It returns the id by which the daemon knows the command.
-func (e env) deliver(f files, c desired.Command) (id string, err error) {
+func (e env) deliver(f files, c fsm.Command) (id string, err error) {
 	err = f.store().Ask(c)
 	if !errors.Is(err, fs.ErrPermission) {
 		return c.ID, err
@@ -27,7 +28,7 @@ func (e env) deliver(f files, c desired.Command) (id string, err error) {
 }
 
 // overBus makes the call that a command stands for.
-func overBus(c desired.Command) (id string, err error) {
+func overBus(c fsm.Command) (id string, err error) {
 	conn, err := dbus.ConnectSystemBus()
 	if err != nil {
 		return "", notOperator("the system bus cannot be asked either: " + err.Error())
@@ -35,13 +36,13 @@ func overBus(c desired.Command) (id string, err error) {
 	defer conn.Close()
 	none := map[string]dbus.Variant{}
 	switch c.Verb {
-	case desired.VerbRequest:
+	case fsm.VerbRequest:
 		err = busCall(conn, &id, "Request", string(c.Mode), none)
-	case desired.VerbForce:
+	case fsm.VerbForce:
 		err = busCall(conn, &id, "Request", string(c.Mode), map[string]dbus.Variant{"force": dbus.MakeVariant(true)})
-	case desired.VerbReconcile:
+	case fsm.VerbReconcile:
 		err = busCall(conn, &id, "Reconcile", none)
-	case desired.VerbCancel:
+	case fsm.VerbCancel:
 		err = busCall(conn, nil, "Cancel", none)
 	}
 	return id, err

@@ -31,11 +31,11 @@ func (e env) face(c *owner) face {
 }
 
 // Do puts a command in its turn among those that come by file.
-func (f face) Do(ctx context.Context, c bus.Command) error {
+func (f face) Do(ctx context.Context, c fsm.Command) error {
 	if c.Verb == bus.Reload {
 		return syscall.Kill(os.Getpid(), syscall.SIGHUP)
 	}
-	return f.store.Deliver(ctx, desired.Command{Verb: c.Verb, Mode: c.Mode, ID: c.ID, By: c.By})
+	return f.store.Deliver(ctx, c)
 }
 
 // mostAnswer bounds a document, in bytes.
@@ -60,18 +60,11 @@ func (f face) Ask(ctx context.Context, verb string, args ...string) ([]byte, err
 // Who describes a live process.
 func (f face) Who(pid int) (fsm.Caller, error) { return f.store.Who(pid) }
 
-// Hold, Release and Clients are the holds of connections, kept as files.
-func (f face) Hold(h fsm.Hold, client string) error { return f.store.HoldFor(h, client) }
+// Hold keeps this host in its mode for a connection.
+func (f face) Hold(h fsm.Hold) error { return f.store.HoldFor(h) }
 
 // Release ends a hold.
 func (f face) Release(id string) error { return f.store.Unhold(id) }
 
-// Clients lists them.
-func (f face) Clients() ([]bus.Client, error) {
-	all, err := f.store.ClientHolds()
-	var out []bus.Client
-	for _, h := range all {
-		out = append(out, bus.Client{ID: h.ID, Name: h.Client, By: h.By})
-	}
-	return out, err
-}
+// Clients lists those of connections.
+func (f face) Clients() ([]fsm.Hold, error) { return f.store.ClientHolds() }

@@ -45,8 +45,8 @@ func runCancel(e env, _ []string) (int, error) {
 	return e.cancelled(a, err)
 }
 
-func cancel() desired.Command {
-	return desired.Command{Verb: desired.VerbCancel, ID: desired.NewID(), By: self()}
+func cancel() fsm.Command {
+	return fsm.Command{Verb: fsm.VerbCancel, ID: desired.NewID(), By: self()}
 }
 
 // stopOnce stops the unit that makes a single attempt, and tells how it ended.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"github.com/modewatch/modewatch/fsm"
-	"github.com/modewatch/modewatch/sources/desired"
 	"github.com/spf13/pflag"
 )
 
@@ -25,7 +24,7 @@ func runForce(e env, word string, detach bool) (int, error) {
 	if !cfg.Policy.Force {
 		return 0, noForce(e.prog+" why "+word+" tells what is in the way and what to do about it", "force is disabled in the configuration (force.enabled)")
 	}
-	return e.ask(desired.Command{Verb: desired.VerbForce, Mode: m}, detach)
+	return e.ask(fsm.Command{Verb: fsm.VerbForce, Mode: m}, detach)
 }
 
 func noForce(hint, text string) error {

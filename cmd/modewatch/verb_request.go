@@ -24,14 +24,14 @@ func requestVerb(f *pflag.FlagSet) runner {
 		if err != nil {
 			return 0, err
 		}
-		return e.ask(desired.Command{Verb: desired.VerbRequest, Mode: m}, detach())
+		return e.ask(fsm.Command{Verb: fsm.VerbRequest, Mode: m}, detach())
 	}
 }
 
 func reconcileVerb(f *pflag.FlagSet) runner {
 	detach := waitFlags(f)
 	return func(e env, _ []string) (int, error) {
-		return e.ask(desired.Command{Verb: desired.VerbReconcile}, detach())
+		return e.ask(fsm.Command{Verb: fsm.VerbReconcile}, detach())
 	}
 }
 
@@ -45,7 +45,7 @@ func waitFlags(f *pflag.FlagSet) (detached func() bool) {
 // ask has a wish followed: by the daemon where one runs, else in the process
 // itself where that is mode-controller@, else by starting mode-controller@
 // (D18). It returns the exit code of the attempt.
-func (e env) ask(c desired.Command, detach bool) (int, error) {
+func (e env) ask(c fsm.Command, detach bool) (int, error) {
 	cfg, err := e.load()
 	if err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (e env) ask(c desired.Command, detach bool) (int, error) {
 	case live:
 		return e.askDaemon(f, c, detach)
 	}
-	if c.Verb == desired.VerbReconcile {
+	if c.Verb == fsm.VerbReconcile {
 		if c.Mode, err = e.standing(f); err != nil {
 			return 0, err
 		}
@@ -69,7 +69,7 @@ func (e env) ask(c desired.Command, detach bool) (int, error) {
 	if controller {
 		return e.attemptHere(f, c)
 	}
-	if c.Verb == desired.VerbForce {
+	if c.Verb == fsm.VerbForce {
 		return 0, noForce("systemctl start modewatch.service", "force needs the daemon, which is not running")
 	}
 	return e.startController(f, c.Mode, detach)
@@ -96,7 +96,7 @@ func (e env) standing(f files) (fsm.Mode, error) {
 }
 
 // askDaemon puts the command into the spool and follows what becomes of it.
-func (e env) askDaemon(f files, c desired.Command, detach bool) (int, error) {
+func (e env) askDaemon(f files, c fsm.Command, detach bool) (int, error) {
 	c.ID, c.By = desired.NewID(), self()
 	w := e.follower(f) // before the request: what ends from now on may be its
 	w.wish, w.ours = c.ID, func(a fsm.Attempt) bool { return a.Serves(c.ID) }
@@ -125,10 +125,10 @@ func askFault(err error) error {
 }
 
 // attemptHere makes the attempt in this process.
-func (e env) attemptHere(f files, c desired.Command) (int, error) {
+func (e env) attemptHere(f files, c fsm.Command) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, termination)
 	defer stop()
-	w := fsm.Wish{ID: desired.NewID(), Mode: c.Mode, Reason: fsm.ByRequest, By: self(), At: e.now(), Force: c.Verb == desired.VerbForce}
+	w := fsm.Wish{ID: desired.NewID(), Mode: c.Mode, Reason: fsm.ByRequest, By: self(), At: e.now(), Force: c.Verb == fsm.VerbForce}
 	code := e.once(ctx, e, w)
 	last, err := f.last()
 	if err != nil || last == nil || !last.Serves(w.ID) {

@@ -12,18 +12,18 @@ import (
 
 // events hands what the store finds to the engine.
 func (c *owner) events(eng *engine.Engine) desired.Events {
-	return desired.Events{Wish: eng.Submit, Bad: eng.Note, Command: func(cmd desired.Command) { c.command(eng, cmd) }}
+	return desired.Events{Wish: eng.Submit, Bad: eng.Note, Command: func(cmd fsm.Command) { c.command(eng, cmd) }}
 }
 
 // command turns a request of the spool into a wish, and keeps that wish on disk
 // before it acts (D4).
-func (c *owner) command(eng *engine.Engine, cmd desired.Command) {
-	w := fsm.Wish{ID: cmd.ID, Mode: cmd.Mode, Reason: fsm.ByRequest, By: cmd.By, At: time.Now(), Force: cmd.Verb == desired.VerbForce}
+func (c *owner) command(eng *engine.Engine, cmd fsm.Command) {
+	w := fsm.Wish{ID: cmd.ID, Mode: cmd.Mode, Reason: fsm.ByRequest, By: cmd.By, At: time.Now(), Force: cmd.Verb == fsm.VerbForce}
 	switch cmd.Verb {
-	case desired.VerbCancel:
+	case fsm.VerbCancel:
 		eng.Cancel(cmd.By)
 		return
-	case desired.VerbReconcile:
+	case fsm.VerbReconcile:
 		standing, err := c.store.Standing()
 		if err != nil || standing == nil {
 			w.Mode = eng.Snapshot().Observation.Mode

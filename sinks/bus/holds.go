@@ -13,20 +13,20 @@ import (
 
 // hold keeps a hold for as long as a connection lives. Its name is listened for first:
 // one that leaves in between is seen to have left.
-func (c *client) hold(h fsm.Hold, name string) error {
+func (c *client) hold(h fsm.Hold) error {
 	_, holds := c.behind()
 	if holds == nil {
 		return errors.New("the daemon has not started yet")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	if err := c.conn.AddMatchSignalContext(ctx, leaves(name)...); err != nil {
+	if err := c.conn.AddMatchSignalContext(ctx, leaves(h.Client)...); err != nil {
 		return fmt.Errorf("cannot tell when you leave the bus: %w", err)
 	}
-	if err := holds.Hold(h, name); err != nil {
+	if err := holds.Hold(h); err != nil {
 		return err
 	}
-	if !c.there(name, h.By) {
+	if !c.there(h.Client, h.By) {
 		return errors.Join(errors.New("you have left the bus"), c.end(holds, h.ID))
 	}
 	return nil
@@ -62,8 +62,8 @@ func (c *client) adopt(ctx context.Context) {
 		c.log("the holds of connections to the bus cannot be read: " + err.Error())
 	}
 	for _, h := range all {
-		err := c.conn.AddMatchSignalContext(ctx, leaves(h.Name)...)
-		if !c.there(h.Name, h.By) {
+		err := c.conn.AddMatchSignalContext(ctx, leaves(h.Client)...)
+		if !c.there(h.Client, h.By) {
 			err = c.end(holds, h.ID)
 		}
 		if err != nil { // it then ends with its process
@@ -84,7 +84,7 @@ func (c *client) left(sig *dbus.Signal) {
 	_, holds := c.behind()
 	all, err := holds.Clients()
 	for _, h := range all {
-		if h.Name == name {
+		if h.Client == name {
 			err = errors.Join(err, c.end(holds, h.ID))
 		}
 	}

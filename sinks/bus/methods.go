@@ -13,8 +13,7 @@ import (
 // manager is what can be called. Each call runs in a goroutine of its own.
 type manager struct{ c *client }
 
-// options are the last argument of what changes something: "force" of Request, and
-// "interactive" as polkit knows it, which the flag of the call says too.
+// options are the last argument of what changes something: "force" of Request.
 type options = map[string]dbus.Variant
 
 // Bounds of what a caller may say.
@@ -44,11 +43,11 @@ func (m *manager) Request(msg dbus.Message, mode string, opts options) (string, 
 	if err != nil {
 		return "", err
 	}
-	verb, actions := Request, []string{requestAction(to)}
+	verb, actions := fsm.VerbRequest, []string{requestAction(to)}
 	if force {
-		verb, actions = Force, append(actions, actionForce)
+		verb, actions = fsm.VerbForce, append(actions, actionForce)
 	}
-	return m.command(msg, Command{Verb: verb, Mode: to}, actions...)
+	return m.command(msg, fsm.Command{Verb: verb, Mode: to}, actions...)
 }
 
 // Reconcile tries again for the wish that stands.
@@ -60,7 +59,7 @@ func (m *manager) Reconcile(msg dbus.Message, opts options) (string, *dbus.Error
 	if to == "" {
 		return "", refusal(Name+".Error.NoWish", "no mode is wished for, so that there is nothing to reconcile")
 	}
-	return m.command(msg, Command{Verb: Reconcile}, requestAction(to))
+	return m.command(msg, fsm.Command{Verb: fsm.VerbReconcile}, requestAction(to))
 }
 
 // Cancel takes the attempt under way back. It asks for the right to the mode that the
@@ -70,18 +69,18 @@ func (m *manager) Cancel(msg dbus.Message, opts options) *dbus.Error {
 		return badArgs("Cancel takes no options")
 	}
 	_, back := m.c.told()
-	_, err := m.command(msg, Command{Verb: Cancel}, requestAction(back))
+	_, err := m.command(msg, fsm.Command{Verb: fsm.VerbCancel}, requestAction(back))
 	return err
 }
 
 // Reload has the configuration read again, as SIGHUP does.
 func (m *manager) Reload(msg dbus.Message) *dbus.Error {
-	_, err := m.command(msg, Command{Verb: Reload}, actionConfigure)
+	_, err := m.command(msg, fsm.Command{Verb: Reload}, actionConfigure)
 	return err
 }
 
 // command hands a command over once polkit lets its caller.
-func (m *manager) command(msg dbus.Message, c Command, actions ...string) (string, *dbus.Error) {
+func (m *manager) command(msg dbus.Message, c fsm.Command, actions ...string) (string, *dbus.Error) {
 	by, done, err := m.permitted(msg, actions...)
 	if err != nil {
 		return "", err
@@ -117,8 +116,8 @@ func (m *manager) Hold(msg dbus.Message, why string, until uint64) (string, *dbu
 		return "", err
 	}
 	defer done()
-	h.By = by
-	if err := m.c.hold(h, sentBy(msg)); err != nil {
+	h.By, h.Client = by, sentBy(msg)
+	if err := m.c.hold(h); err != nil {
 		return "", failed(err)
 	}
 	return h.ID, nil

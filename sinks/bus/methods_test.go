@@ -35,11 +35,11 @@ func TestCommandsAskForTheRightOfTheirMode(t *testing.T) {
 		right   string
 		verb    string
 	}{
-		{"Request", []any{"compute", none}, "", "request-compute", Request},
-		{"Request", []any{"studio-local", none}, "", "request-studio", Request},
+		{"Request", []any{"compute", none}, "", "request-compute", fsm.VerbRequest},
+		{"Request", []any{"studio-local", none}, "", "request-studio", fsm.VerbRequest},
 		{"Request", []any{"desktop", none}, denied, "request-desktop", ""},
 		{"Request", []any{"compute", force}, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", "force", ""},
-		{"Reconcile", []any{none}, "", "request-compute", Reconcile},
+		{"Reconcile", []any{none}, "", "request-compute", fsm.VerbReconcile},
 		{"Cancel", []any{none}, denied, "request-desktop", ""}, // where the attempt came from
 		{"Reload", nil, "", "configure", Reload},
 		{"Hold", []any{"guests", uint64(0)}, denied, "hold", ""},
@@ -202,7 +202,7 @@ func TestAHoldEndsWithItsConnection(t *testing.T) {
 	if _, err := call(conn, "Hold", &other, "a render", uint64(0)); err != nil {
 		t.Fatal(err)
 	}
-	if all, _ := r.Clients(); len(all) != 2 || r.why[id] != "guests" || r.behind.holds[id].Name != conn.Names()[0] {
+	if all, _ := r.Clients(); len(all) != 2 || r.behind.holds[id].Why != "guests" || r.behind.holds[id].Client != conn.Names()[0] {
 		t.Errorf("held are %v", all)
 	}
 	if _, err := call(conn, "Release", nil, other); err != nil {
@@ -218,7 +218,9 @@ func TestAHoldEndsWithItsConnection(t *testing.T) {
 func TestAHoldOfSomebodyElse(t *testing.T) {
 	r := serve(t, nobody)
 	conn := r.bus.Stranger()
-	r.behind.set(func(b *behind) { b.holds["h"] = Client{"h", conn.Names()[0], fsm.Caller{UID: os.Getuid() + 1}} })
+	r.behind.set(func(b *behind) {
+		b.holds["h"] = fsm.Hold{ID: "h", Client: conn.Names()[0], By: fsm.Caller{UID: os.Getuid() + 1}}
+	})
 	if name, _ := call(conn, "Release", nil, "h"); name != denied || len(r.behind.holds) != 1 {
 		t.Errorf("released: %s", name)
 	}
@@ -229,11 +231,11 @@ func TestHoldsThatWereLeftBehind(t *testing.T) {
 	bus := bustest.New(t)
 	bus.Start()
 	stays, leaves := bus.Stranger(), bus.Stranger()
-	b := &behind{holds: map[string]Client{}, why: map[string]string{}}
+	b := &behind{holds: map[string]fsm.Hold{}}
 	me := fsm.Caller{UID: os.Getuid(), PID: os.Getpid()}
-	b.holds["stays"] = Client{"stays", stays.Names()[0], me}
-	b.holds["left"] = Client{"left", leaves.Names()[0], me}
-	b.holds["another"] = Client{"another", stays.Names()[0], fsm.Caller{UID: me.UID, PID: 1}} // a name that was given anew
+	b.holds["stays"] = fsm.Hold{ID: "stays", Client: stays.Names()[0], By: me}
+	b.holds["left"] = fsm.Hold{ID: "left", Client: leaves.Names()[0], By: me}
+	b.holds["another"] = fsm.Hold{ID: "another", Client: stays.Names()[0], By: fsm.Caller{UID: me.UID, PID: 1}} // a name that was given anew
 	leaves.Close()
 	r := &rig{Service: New(""), behind: b, t: t, bus: bus}
 	r.connect = func() (*dbus.Conn, error) { return dial("unix:path=" + bus.Socket) }

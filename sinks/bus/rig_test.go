@@ -29,15 +29,14 @@ type rig struct {
 // behind is a daemon that remembers.
 type behind struct {
 	mu    sync.Mutex
-	done  []Command
+	done  []fsm.Command
 	asked []string
-	holds map[string]Client
-	why   map[string]string
+	holds map[string]fsm.Hold
 	fails error
 	slow  chan struct{} // answers wait for it, if it is set
 }
 
-func (b *behind) Do(_ context.Context, c Command) error {
+func (b *behind) Do(_ context.Context, c fsm.Command) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done = append(b.done, c)
@@ -63,10 +62,10 @@ func (b *behind) Who(pid int) (fsm.Caller, error) {
 	return fsm.Caller{UID: os.Getuid(), PID: pid, Unit: "session-3.scope", Session: "3"}, nil
 }
 
-func (b *behind) Hold(h fsm.Hold, client string) error {
+func (b *behind) Hold(h fsm.Hold) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.holds[h.ID], b.why[h.ID] = Client{h.ID, client, h.By}, h.Why
+	b.holds[h.ID] = h
 	return b.fails
 }
 
@@ -80,7 +79,7 @@ func (b *behind) Release(id string) error {
 	return nil
 }
 
-func (b *behind) Clients() (all []Client, err error) {
+func (b *behind) Clients() (all []fsm.Hold, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, h := range b.holds {
@@ -101,10 +100,10 @@ func (b *behind) looks() []string {
 	return append([]string{}, b.asked...)
 }
 
-func (b *behind) commands() []Command {
+func (b *behind) commands() []fsm.Command {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]Command{}, b.done...)
+	return append([]fsm.Command{}, b.done...)
 }
 
 // Whom polkit is not asked about: the user of the test, or nobody.
@@ -116,7 +115,7 @@ var (
 // serve starts a bus and the service on it.
 func serve(t *testing.T, root int) *rig {
 	t.Helper()
-	r := &rig{Service: New("1.2"), behind: &behind{holds: map[string]Client{}, why: map[string]string{}}, t: t, bus: bustest.New(t)}
+	r := &rig{Service: New("1.2"), behind: &behind{holds: map[string]fsm.Hold{}}, t: t, bus: bustest.New(t)}
 	r.connect = func() (*dbus.Conn, error) { return dial("unix:path=" + r.bus.Socket) }
 	r.root = root
 	r.Behind(r.behind, r.behind, func(text string) { t.Log(text) })

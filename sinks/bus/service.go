@@ -31,27 +31,13 @@ const (
 	pauseMost   = 30 * time.Second
 )
 
-// The verbs of Daemon.Do.
-const (
-	Request   = "request"
-	Force     = "force" // a request that asks to pass over soft guards (D15)
-	Reconcile = "reconcile"
-	Cancel    = "cancel"
-	Reload    = "reload"
-)
-
-// Command is what a caller whom polkit lets asks for.
-type Command struct {
-	Verb string
-	Mode fsm.Mode // of Request and Force
-	ID   string   // becomes the id of the wish
-	By   fsm.Caller
-}
+// Reload is the one command that the spool does not know.
+const Reload = "reload"
 
 // Daemon is what stands behind the service.
 type Daemon interface {
 	// Do hands a command over, within ctx. What becomes of it is told later.
-	Do(ctx context.Context, c Command) error
+	Do(ctx context.Context, c fsm.Command) error
 	// Ask answers a question with the document of a read verb, such as dry-run.
 	Ask(ctx context.Context, verb string, args ...string) ([]byte, error)
 	// Who describes a live process.
@@ -60,18 +46,12 @@ type Daemon interface {
 
 // Holds keeps the holds of callers, so that every other look finds them too.
 type Holds interface {
-	// Hold is in force until Release, or until the process of h.By has ended. client
+	// Hold is in force until Release, or until the process of h.By has ended. h.Client
 	// is the connection that holds, to be found again by a successor of this daemon.
-	Hold(h fsm.Hold, client string) error
+	Hold(h fsm.Hold) error
 	Release(id string) error
-	// Clients are the holds in force that were made by a connection to the bus.
-	Clients() ([]Client, error)
-}
-
-// Client is a hold of a connection.
-type Client struct {
-	ID, Name string
-	By       fsm.Caller
+	// Clients are the holds that were made by a connection to the bus.
+	Clients() ([]fsm.Hold, error)
 }
 
 // Service is the face on the bus. Use New.

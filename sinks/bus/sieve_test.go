@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/modewatch/modewatch/fsm"
 )
 
 // What is too large is refused by name, and what comes after it is answered.
@@ -168,7 +170,7 @@ func FuzzCall(f *testing.F) {
 	f.Add("\xff", "", false, uint64(1)<<63, strings.Repeat("y", 2000))
 	f.Fuzz(func(t *testing.T, mode, option string, force bool, until uint64, why string) {
 		s := New("")
-		s.Behind(&behind{holds: map[string]Client{}}, nil, nil)
+		s.Behind(&behind{holds: map[string]fsm.Hold{}}, nil, nil)
 		m := &manager{&client{Service: s}}
 		opts := options{option: dbus.MakeVariant(force)}
 		if _, err := flags(opts); err == nil && option != "force" {

@@ -14,8 +14,8 @@ import (
 // the caller: of c.By only the PID is written. An error that is fs.ErrPermission says
 // that the caller may not ask (exit 32), one that is fs.ErrNotExist that no
 // daemon ever ran since the host came up.
-func (s *Store) Ask(c Command) error {
-	if err := c.check(); err != nil {
+func (s *Store) Ask(c fsm.Command) error {
+	if err := check(c); err != nil {
 		return fmt.Errorf("cannot ask the daemon: %w", err)
 	}
 	err := s.deposit(c)
@@ -32,7 +32,7 @@ func (s *Store) Ask(c Command) error {
 }
 
 // deposit writes the request under a name that is not looked at, then renames.
-func (s *Store) deposit(c Command) (err error) {
+func (s *Store) deposit(c fsm.Command) (err error) {
 	data, err := json.Marshal(request{Schema: fsm.Schema, Verb: c.Verb, Mode: c.Mode, ID: c.ID, PID: c.By.PID})
 	if err != nil {
 		return err

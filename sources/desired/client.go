@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,17 +14,11 @@ import (
 	"github.com/modewatch/modewatch/sources/procs"
 )
 
-// ClientHold is a hold that the daemon keeps for a connection to the bus.
-type ClientHold struct {
-	ID, Client string
-	By         fsm.Caller
-}
-
 // HoldFor keeps this host in its mode for the process of h.By, which has asked by the
-// connection client: until it ends, until h.Until if that is set, or until Unhold. It
+// connection h.Client: until it ends, until h.Until if that is set, or until Unhold. It
 // outlives this daemon: whoever looks at the file asks for that process.
-func (s *Store) HoldFor(h fsm.Hold, client string) error {
-	doc := holdFile{Schema: fsm.Schema, Why: h.Why, PID: h.By.PID, Since: h.Since, Client: client, UID: h.By.UID}
+func (s *Store) HoldFor(h fsm.Hold) error {
+	doc := holdFile{Schema: fsm.Schema, Why: h.Why, PID: h.By.PID, Since: h.Since, Client: h.Client, UID: h.By.UID}
 	if started, err := procs.Started(h.By.PID); err == nil {
 		doc.Started = started
 	}
@@ -39,21 +32,22 @@ func (s *Store) HoldFor(h fsm.Hold, client string) error {
 	return held.file.Close()
 }
 
-// ClientHolds are the holds in force that were made by connections to the bus.
-func (s *Store) ClientHolds() ([]ClientHold, error) {
+// ClientHolds are the holds that were made by connections to the bus, each with the
+// process that the bus named, whether it lives or not.
+func (s *Store) ClientHolds() ([]fsm.Hold, error) {
 	entries, err := os.ReadDir(s.path(holdsName))
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the holds: %w", err)
 	}
-	var out []ClientHold
+	var out []fsm.Hold
 	for _, e := range entries {
 		if draft(e.Name()) {
 			continue
 		}
 		h, hold, err := s.parseHold(e.Name())
 		if err == nil && h.Client != "" {
-			out = append(out, ClientHold{ID: strings.TrimSuffix(e.Name(), suffix), Client: h.Client,
-				By: fsm.Caller{UID: hold.By.UID, PID: h.PID}})
+			hold.By.PID = h.PID
+			out = append(out, hold)
 		}
 	}
 	return out, nil

@@ -32,8 +32,8 @@ func sleeper(t *testing.T) (pid int, kill func()) {
 func TestAHoldForAConnectionLastsAsLongAsItsProcess(t *testing.T) {
 	s := prepared(t)
 	pid, kill := sleeper(t)
-	h := fsm.Hold{ID: "h1", Why: "guests", By: fsm.Caller{UID: 1234, PID: pid}, Since: time.Now()}
-	if err := s.HoldFor(h, ":1.7"); err != nil {
+	h := fsm.Hold{ID: "h1", Why: "guests", By: fsm.Caller{UID: 1234, PID: pid}, Since: time.Now(), Client: ":1.7"}
+	if err := s.HoldFor(h); err != nil {
 		t.Fatal(err)
 	}
 	s.Who = func(pid int) (fsm.Caller, error) { return fsm.Caller{UID: 1234, PID: pid, Session: "c1"}, nil }
@@ -62,8 +62,8 @@ func TestAHoldForAConnectionEndsBeforeItsProcessIsReaped(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Wait() })
-	h := fsm.Hold{ID: "h1", Why: "guests", By: fsm.Caller{UID: os.Getuid(), PID: cmd.Process.Pid}, Since: time.Now()}
-	if err := s.HoldFor(h, ":1.7"); err != nil {
+	h := fsm.Hold{ID: "h1", Why: "guests", By: fsm.Caller{UID: os.Getuid(), PID: cmd.Process.Pid}, Since: time.Now(), Client: ":1.7"}
+	if err := s.HoldFor(h); err != nil {
 		t.Fatal(err)
 	}
 	<-procs.FirstEnd(t.Context(), []int{cmd.Process.Pid})
@@ -74,8 +74,8 @@ func TestAHoldForAConnectionEndsBeforeItsProcessIsReaped(t *testing.T) {
 
 func TestAHoldForAConnectionIsNotInheritedWithThePID(t *testing.T) {
 	s := prepared(t)
-	h := fsm.Hold{ID: "h1", Why: "guests", By: fsm.Caller{PID: os.Getpid()}, Since: time.Now()}
-	if err := s.HoldFor(h, ":1.7"); err != nil {
+	h := fsm.Hold{ID: "h1", Why: "guests", By: fsm.Caller{PID: os.Getpid()}, Since: time.Now(), Client: ":1.7"}
+	if err := s.HoldFor(h); err != nil {
 		t.Fatal(err)
 	}
 	name := s.path(holdsName + "/h1.json")
@@ -100,7 +100,7 @@ func TestAHoldForAConnectionIsNotInheritedWithThePID(t *testing.T) {
 // Nobody but the daemon holds for others, and for a process that need not live.
 func TestAForgedHoldForAConnection(t *testing.T) {
 	s := prepared(t)
-	if err := s.HoldFor(fsm.Hold{ID: "h1", Why: "x", By: fsm.Caller{UID: 7, PID: 1}, Since: time.Now()}, ":1.7"); err != nil {
+	if err := s.HoldFor(fsm.Hold{ID: "h1", Why: "x", By: fsm.Caller{UID: 7, PID: 1}, Since: time.Now(), Client: ":1.7"}); err != nil {
 		t.Fatal(err)
 	}
 	reader := newStore(s.Dir)
@@ -156,7 +156,7 @@ func TestHoldsAreToldAsTheyChange(t *testing.T) {
 	next("a hold for a time", 1)
 	next("its end", 0)
 	pid, kill := sleeper(t)
-	if err := s.HoldFor(fsm.Hold{ID: "h3", Why: "x", By: fsm.Caller{UID: os.Getuid(), PID: pid}, Since: time.Now()}, ":1.7"); err != nil {
+	if err := s.HoldFor(fsm.Hold{ID: "h3", Why: "x", By: fsm.Caller{UID: os.Getuid(), PID: pid}, Since: time.Now(), Client: ":1.7"}); err != nil {
 		t.Fatal(err)
 	}
 	next("a hold of a connection", 1)

@@ -199,7 +199,7 @@ func (s *Store) parseHold(name string) (h holdFile, out fsm.Hold, err error) {
 	case h.Client != "":
 		uid = h.UID
 	}
-	return h, fsm.Hold{ID: strings.TrimSuffix(name, suffix), Why: h.Why, By: s.caller(uid, h.PID), Since: h.Since}, nil
+	return h, fsm.Hold{ID: strings.TrimSuffix(name, suffix), Why: h.Why, By: s.caller(uid, h.PID), Since: h.Since, Client: h.Client}, nil
 }
 
 func alive(h *fsm.Hold, yes bool) *fsm.Hold {

@@ -50,7 +50,7 @@ func start(t *testing.T, s *Store) *rig {
 	go func() {
 		done <- s.Watch(ctx, Events{
 			Wish:    func(w fsm.Wish) { r.at <- time.Now(); r.said <- w },
-			Command: func(c Command) { r.said <- c },
+			Command: func(c fsm.Command) { r.said <- c },
 			Bad:     func(n fsm.Note) { r.said <- n },
 		})
 	}()
@@ -150,9 +150,9 @@ func (r *rig) refused(parts ...string) {
 func (r *rig) quiet() {
 	r.t.Helper()
 	id := NewID()
-	r.must(r.Ask(Command{Verb: VerbCancel, ID: id}))
+	r.must(r.Ask(fsm.Command{Verb: fsm.VerbCancel, ID: id}))
 	said := r.next()
-	if c, ok := said.(Command); !ok || c.ID != id {
+	if c, ok := said.(fsm.Command); !ok || c.ID != id {
 		r.t.Fatalf("said %+v, want nothing before the sentinel", said)
 	}
 }

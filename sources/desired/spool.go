@@ -16,22 +16,6 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// The verbs of a request.
-const (
-	VerbRequest   = "request"
-	VerbForce     = "force" // a request that asks to pass over soft guards (D15)
-	VerbReconcile = "reconcile"
-	VerbCancel    = "cancel"
-)
-
-// Command is one request of a client to the daemon (D18).
-type Command struct {
-	Verb string
-	Mode fsm.Mode // of VerbRequest and VerbForce; empty otherwise
-	ID   string   // letters, digits and hyphens; becomes the id of the wish
-	By   fsm.Caller
-}
-
 // request is a Command as a file. Of its caller it names the process alone: the
 // uid is the owner of the file, and the rest is looked up, not believed.
 type request struct {
@@ -61,13 +45,14 @@ func validID(id string) bool {
 	return id != "" && len(id) <= 64
 }
 
-func (c Command) check() error {
+// check tells what of a command makes no sense.
+func check(c fsm.Command) error {
 	switch c.Verb {
-	case VerbRequest, VerbForce:
+	case fsm.VerbRequest, fsm.VerbForce:
 		if _, ok := fsm.ParseMode(string(c.Mode)); !ok {
 			return fmt.Errorf("%.64q is no mode", c.Mode)
 		}
-	case VerbReconcile, VerbCancel:
+	case fsm.VerbReconcile, fsm.VerbCancel:
 	default:
 		return fmt.Errorf("%.64q is no verb", c.Verb)
 	}
@@ -110,7 +95,7 @@ func draft(name string) bool { return strings.HasPrefix(name, ".") }
 
 // fetch reads one request and removes it, whatever it was; nil without an error
 // says that there is none.
-func (s *Store) fetch(name string) (*Command, error) {
+func (s *Store) fetch(name string) (*fsm.Command, error) {
 	if draft(name) {
 		return nil, nil
 	}
@@ -123,7 +108,7 @@ func (s *Store) fetch(name string) (*Command, error) {
 		// Acting on what cannot be removed would act again at the next start.
 		err = rm
 	}
-	var c Command
+	var c fsm.Command
 	if err == nil {
 		c, err = s.decode(data, uid)
 	}
@@ -166,16 +151,16 @@ func readRequest(path string) ([]byte, int, error) {
 	return data, uid, err
 }
 
-func (s *Store) decode(data []byte, uid int) (Command, error) {
+func (s *Store) decode(data []byte, uid int) (fsm.Command, error) {
 	var r request
 	if err := json.Unmarshal(data, &r); err != nil {
-		return Command{}, fmt.Errorf("it is no JSON request: %w", err)
+		return fsm.Command{}, fmt.Errorf("it is no JSON request: %w", err)
 	}
 	if r.Schema != fsm.Schema {
-		return Command{}, fmt.Errorf("schema %d is not known", r.Schema)
+		return fsm.Command{}, fmt.Errorf("schema %d is not known", r.Schema)
 	}
-	c := Command{Verb: r.Verb, Mode: r.Mode, ID: r.ID, By: s.caller(uid, r.PID)}
-	return c, c.check()
+	c := fsm.Command{Verb: r.Verb, Mode: r.Mode, ID: r.ID, By: s.caller(uid, r.PID)}
+	return c, check(c)
 }
 
 // caller returns what is certain of the caller: the owner's uid, and the rest

@@ -23,7 +23,7 @@ func TestRequestsComeInOrder(t *testing.T) {
 	r := start(t, s)
 	r.wait("the spool", func() bool { _, err := os.Stat(r.path(spoolName)); return err == nil })
 	for i := range 300 {
-		c := Command{Verb: VerbRequest, Mode: fsm.Modes[i%3], ID: fmt.Sprintf("wish-%d", i), By: fsm.Caller{PID: 40 + i}}
+		c := fsm.Command{Verb: fsm.VerbRequest, Mode: fsm.Modes[i%3], ID: fmt.Sprintf("wish-%d", i), By: fsm.Caller{PID: 40 + i}}
 		r.must(r.Ask(c))
 		c.By = fsm.Caller{UID: os.Getuid(), PID: 40 + i, Unit: "session-3.scope", Session: "3"}
 		if got := r.next(); got != c {
@@ -47,8 +47,8 @@ func TestClaimedProcessIsVerified(t *testing.T) {
 		s.Who = who
 		r := start(t, s)
 		r.wait("the spool", func() bool { _, err := os.Stat(r.path(spoolName)); return err == nil })
-		r.must(r.Ask(Command{Verb: VerbReconcile, ID: "a", By: fsm.Caller{PID: 77, Session: "9"}}))
-		want := Command{Verb: VerbReconcile, ID: "a", By: fsm.Caller{UID: os.Getuid()}}
+		r.must(r.Ask(fsm.Command{Verb: fsm.VerbReconcile, ID: "a", By: fsm.Caller{PID: 77, Session: "9"}}))
+		want := fsm.Command{Verb: fsm.VerbReconcile, ID: "a", By: fsm.Caller{UID: os.Getuid()}}
 		if got := r.next(); got != want {
 			t.Errorf("%s: said %+v, want %+v", name, got, want)
 		}
@@ -62,7 +62,7 @@ func TestRequestsWaitForAStart(t *testing.T) {
 	r := watched(t)
 	r.stop()
 	for i, id := range []string{"z", "m", "a"} {
-		r.must(r.Ask(Command{Verb: VerbCancel, ID: id}))
+		r.must(r.Ask(fsm.Command{Verb: fsm.VerbCancel, ID: id}))
 		at := time.Now().Add(time.Duration(i-10) * time.Second)
 		r.must(os.Chtimes(filepath.Join(r.path(spoolName), id+".json"), at, at))
 	}
@@ -73,7 +73,7 @@ func TestRequestsWaitForAStart(t *testing.T) {
 	}
 	r = start(t, newStore(r.Dir))
 	for _, id := range []string{"z", "m", "a"} {
-		if c, ok := r.next().(Command); !ok || c.ID != id {
+		if c, ok := r.next().(fsm.Command); !ok || c.ID != id {
 			t.Errorf("said %+v, want %s", c, id)
 		}
 	}
@@ -124,18 +124,18 @@ func TestRequestsRefused(t *testing.T) {
 		r.quiet()
 	}
 	put(file(good))
-	if c, ok := r.next().(Command); !ok || c.ID != "a" {
+	if c, ok := r.next().(fsm.Command); !ok || c.ID != "a" {
 		t.Errorf("said %+v, want the good request", c)
 	}
 }
 
 func TestAskSaysWhatToDo(t *testing.T) {
 	s := newStore(tmpfs(t))
-	err := s.Ask(Command{Verb: VerbCancel, ID: "a"})
+	err := s.Ask(fsm.Command{Verb: fsm.VerbCancel, ID: "a"})
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "modewatch.service") {
 		t.Errorf("without a spool: %v", err)
 	}
-	for _, c := range []Command{{Verb: "force", ID: "a"}, {Verb: VerbRequest, Mode: "x", ID: "a"}, {Verb: VerbCancel, ID: "a/b"}} {
+	for _, c := range []fsm.Command{{Verb: "force", ID: "a"}, {Verb: fsm.VerbRequest, Mode: "x", ID: "a"}, {Verb: fsm.VerbCancel, ID: "a/b"}} {
 		if err := s.Ask(c); err == nil || errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("Ask(%+v): %v, want a refusal before any file", c, err)
 		}
@@ -169,7 +169,7 @@ func TestAskAsUser(t *testing.T) {
 	if out := child(group); !strings.Contains(out, "ASKED") {
 		t.Fatalf("in the group: %s", out)
 	}
-	want := Command{Verb: VerbRequest, Mode: fsm.Compute, ID: "child", By: fsm.Caller{UID: 65534}}
+	want := fsm.Command{Verb: fsm.VerbRequest, Mode: fsm.Compute, ID: "child", By: fsm.Caller{UID: 65534}}
 	if got := r.next(); got != want {
 		t.Errorf("said %+v, want %+v", got, want)
 	}
@@ -184,7 +184,7 @@ func TestAskChild(t *testing.T) {
 		return
 	}
 	syscall.Umask(0)
-	err := New(dir, 0).Ask(Command{Verb: VerbRequest, Mode: fsm.Compute, ID: "child", By: fsm.Caller{UID: 0, PID: 1}})
+	err := New(dir, 0).Ask(fsm.Command{Verb: fsm.VerbRequest, Mode: fsm.Compute, ID: "child", By: fsm.Caller{UID: 0, PID: 1}})
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		fmt.Println("NOT ALLOWED", err)

@@ -44,9 +44,9 @@ const (
 
 // Events is told what was found, always from Watch's goroutine and in order.
 type Events struct {
-	Wish    func(fsm.Wish) // somebody else wrote a word into desired
-	Command func(Command)  // a request came through the spool
-	Bad     func(fsm.Note) // something was refused, or cannot be watched
+	Wish    func(fsm.Wish)    // somebody else wrote a word into desired
+	Command func(fsm.Command) // a request came through the spool
+	Bad     func(fsm.Note)    // something was refused, or cannot be watched
 }
 
 // Store is the wish on disk. Use New.
@@ -58,7 +58,7 @@ type Store struct {
 	// verified; without it, or if it fails, only the uid of the caller is kept.
 	Who func(pid int) (fsm.Caller, error)
 
-	asked chan Command // by Deliver, for Watch's goroutine
+	asked chan fsm.Command // by Deliver, for Watch's goroutine
 
 	mu      sync.Mutex
 	loaded  bool
@@ -72,14 +72,14 @@ type Store struct {
 // New returns the store of the run directory dir; group is the gid of
 // GroupName, or 0 where there is no such group.
 func New(dir string, group int) *Store {
-	return &Store{Dir: filepath.Clean(dir), Group: group, asked: make(chan Command)}
+	return &Store{Dir: filepath.Clean(dir), Group: group, asked: make(chan fsm.Command)}
 }
 
 // Deliver has Watch tell of a command in its turn, as if it had come through the
 // spool: what is wished for is one order for all. It returns once Watch has taken it,
 // or when ctx ends.
-func (s *Store) Deliver(ctx context.Context, c Command) error {
-	if err := c.check(); err != nil {
+func (s *Store) Deliver(ctx context.Context, c fsm.Command) error {
+	if err := check(c); err != nil {
 		return err
 	}
 	select {

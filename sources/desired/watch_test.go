@@ -108,13 +108,13 @@ func TestStormEndsWithTheLastWord(t *testing.T) {
 func (r *rig) lastOf(m fsm.Mode) (n int) {
 	r.t.Helper()
 	id := NewID()
-	r.must(r.Ask(Command{Verb: VerbCancel, ID: id}))
+	r.must(r.Ask(fsm.Command{Verb: fsm.VerbCancel, ID: id}))
 	var last fsm.Mode
 	for {
 		switch said := r.next().(type) {
 		case fsm.Wish:
 			last, n = said.Mode, n+1
-		case Command:
+		case fsm.Command:
 			if last != m {
 				r.t.Fatalf("the last wish is for %q, want %q", last, m)
 			}
@@ -129,9 +129,9 @@ func (r *rig) lastOf(m fsm.Mode) (n int) {
 func (r *rig) drain() {
 	r.t.Helper()
 	id := NewID()
-	r.must(r.Ask(Command{Verb: VerbCancel, ID: id}))
+	r.must(r.Ask(fsm.Command{Verb: fsm.VerbCancel, ID: id}))
 	for {
-		if c, ok := r.next().(Command); ok && c.ID == id {
+		if c, ok := r.next().(fsm.Command); ok && c.ID == id {
 			return
 		}
 	}
@@ -382,9 +382,9 @@ func TestSubmitAgainstWriters(t *testing.T) {
 	wg.Wait()
 	r.must(r.Submit(asked(fsm.Desktop)))
 	id := NewID()
-	r.must(r.Ask(Command{Verb: VerbCancel, ID: id}))
+	r.must(r.Ask(fsm.Command{Verb: fsm.VerbCancel, ID: id}))
 	for {
-		if c, ok := r.next().(Command); ok && c.ID == id {
+		if c, ok := r.next().(fsm.Command); ok && c.ID == id {
 			break
 		}
 	}
