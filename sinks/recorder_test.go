@@ -532,3 +532,25 @@ func TestAnAttemptBeginsAfterTheRecordOfTheOneBefore(t *testing.T) {
 		t.Errorf("the intent of a-2 is on disk, the history has %v", got)
 	}
 }
+
+// Who is told after the writing is told all of it, in one piece, and finds it on disk.
+func TestWhatWasWrittenIsToldAfterwards(t *testing.T) {
+	r := newRig(t, nil)
+	told := make(chan string, 16)
+	r.Told = func(edges []fsm.Edge, ends []fsm.Attempt, s *fsm.Snapshot) {
+		if len(edges)+len(ends) == 0 {
+			return
+		}
+		kept, err := r.dirs.ReadState()
+		told <- fmt.Sprint(len(edges), len(ends), s != nil, err == nil && kept.State == fsm.AtCompute, r.ids())
+	}
+	a := attempt(1)
+	r.Record(fsm.Edge{Row: fsm.Row{On: fsm.Begin, From: fsm.AtDesktop, To: fsm.Transitioning}})
+	r.Record(fsm.Edge{Row: fsm.Row{On: fsm.ReachedMode(fsm.Compute), From: fsm.Transitioning, To: fsm.AtCompute}})
+	r.Record(fsm.AttemptEnded{Attempt: a})
+	r.Publish(snapshot(&a))
+	r.start()
+	if got := <-told; got != "2 1 true true [a1]" {
+		t.Errorf("told was %s", got)
+	}
+}

@@ -1,9 +1,11 @@
 package bus
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -105,7 +107,7 @@ func TestSomebodyElseWithTheName(t *testing.T) {
 	_, err := bus.Stranger().RequestName(Name, 0)
 	bus.Must(err)
 	s := New("")
-	s.connect = func() (*dbus.Conn, error) { return dial("unix:path=" + bus.Socket) }
+	s.connect = func(ctx context.Context) (*dbus.Conn, error) { return dial(ctx, "unix:path="+bus.Socket) }
 	if served, err := s.session(t.Context()); served || err == nil || !strings.Contains(err.Error(), "somebody else") {
 		t.Errorf("served: %v, %v", served, err)
 	}
@@ -163,5 +165,31 @@ func TestTellNeverWaitsForABusThatTakesNothing(t *testing.T) {
 	events, news, lost := s.take()
 	if len(events) != mostEvents || lost != 2*mostEvents || len(news) == 0 {
 		t.Errorf("%d events, %d lost, %d news", len(events), lost, len(news))
+	}
+}
+
+// A bus that takes the connection and then says nothing keeps nobody from the end.
+func TestABusThatSaysNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bus")
+	silent, err := net.Listen("unix", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := New("")
+	s.connect = func(ctx context.Context) (*dbus.Conn, error) { return dial(ctx, "unix:path="+file) }
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.Run(ctx) }()
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	began := time.Now()
+	cancel()
+	<-ended
+	if took := time.Since(began); took > callTimeout/2 {
+		t.Errorf("its end took %v", took)
 	}
 }

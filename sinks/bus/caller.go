@@ -24,26 +24,26 @@ func sentBy(msg dbus.Message) string {
 // once would have a descriptor among them, which this connection does not take.)
 func (c *client) caller(name string) (fsm.Caller, error) {
 	var uid, pid uint32
-	if err := c.ofBus("GetConnectionUnixUser", name, &uid); err != nil {
+	if err := c.ofBus("GetConnectionUnixUser", &uid, name); err != nil {
 		return fsm.NoCaller, fmt.Errorf("cannot tell who calls: %w", err)
 	}
 	by := fsm.Caller{UID: int(uid)}
-	if err := c.ofBus("GetConnectionUnixProcessID", name, &pid); err != nil {
+	if err := c.ofBus("GetConnectionUnixProcessID", &pid, name); err != nil {
 		return by, nil // the right is the user's; the process is for the record
 	}
 	if daemon, _ := c.behind(); daemon != nil && pid > 0 {
-		if who, err := daemon.Who(int(pid)); err == nil {
-			by.PID, by.Unit, by.Session = int(pid), who.Unit, who.Session
+		if who, err := daemon.Who(int(pid)); err == nil && who.UID == by.UID {
+			return who, nil // else another process has its number by now
 		}
 	}
 	return by, nil
 }
 
-// ofBus asks the bus itself about a name.
-func (c *client) ofBus(method, name string, out any) error {
+// ofBus asks the bus itself.
+func (c *client) ofBus(method string, out any, args ...any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	return c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus."+method, 0, name).Store(out)
+	return c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus."+method, 0, args...).Store(out)
 }
 
 // turns bounds how many commands wait for polkit, and for a person behind it, at once:

@@ -11,16 +11,14 @@ import (
 	"github.com/modewatch/modewatch/fsm"
 )
 
-// hold keeps a hold for as long as a connection lives. Its name is listened for first:
+// hold keeps a hold for as long as a connection lives. Its end is listened for first:
 // one that leaves in between is seen to have left.
 func (c *client) hold(h fsm.Hold) error {
 	_, holds := c.behind()
 	if holds == nil {
 		return errors.New("the daemon has not started yet")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
-	if err := c.conn.AddMatchSignalContext(ctx, leaves(h.Client)...); err != nil {
+	if err := c.watch(h.Client); err != nil {
 		return fmt.Errorf("cannot tell when you leave the bus: %w", err)
 	}
 	if err := holds.Hold(h); err != nil {
@@ -30,6 +28,34 @@ func (c *client) hold(h fsm.Hold) error {
 		return errors.Join(errors.New("you have left the bus"), c.end(holds, h.ID))
 	}
 	return nil
+}
+
+// watch has the end of a connection told, by one rule for all of its holds: a bus lets
+// nobody have more than some hundreds.
+func (c *client) watch(name string) error {
+	c.lives.Lock()
+	defer c.lives.Unlock()
+	if c.watched[name] {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	err := c.conn.AddMatchSignalContext(ctx, leaves(name)...)
+	c.watched[name] = err == nil
+	return err
+}
+
+// unwatch forgets a connection that has ended.
+func (c *client) unwatch(name string) error {
+	c.lives.Lock()
+	defer c.lives.Unlock()
+	if !c.watched[name] {
+		return nil
+	}
+	delete(c.watched, name)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	return c.conn.RemoveMatchSignalContext(ctx, leaves(name)...)
 }
 
 // leaves matches the end of a connection.
@@ -42,7 +68,7 @@ func leaves(name string) []dbus.MatchOption {
 // does not say, it counts as there: the process of a hold is looked at all the same.
 func (c *client) there(name string, by fsm.Caller) bool {
 	var pid uint32
-	err := c.ofBus("GetConnectionUnixProcessID", name, &pid)
+	err := c.ofBus("GetConnectionUnixProcessID", &pid, name)
 	var e dbus.Error
 	if errors.As(err, &e) {
 		return e.Name != "org.freedesktop.DBus.Error.NameHasNoOwner"
@@ -52,7 +78,7 @@ func (c *client) there(name string, by fsm.Caller) bool {
 
 // adopt takes up the holds that a predecessor of this daemon or connection left: those
 // whose connection has gone end.
-func (c *client) adopt(ctx context.Context) {
+func (c *client) adopt() {
 	_, holds := c.behind()
 	if holds == nil {
 		return
@@ -62,7 +88,7 @@ func (c *client) adopt(ctx context.Context) {
 		c.log("the holds of connections to the bus cannot be read: " + err.Error())
 	}
 	for _, h := range all {
-		err := c.conn.AddMatchSignalContext(ctx, leaves(h.Client)...)
+		err := c.watch(h.Client)
 		if !c.there(h.Client, h.By) {
 			err = c.end(holds, h.ID)
 		}
@@ -88,15 +114,9 @@ func (c *client) left(sig *dbus.Signal) {
 			err = errors.Join(err, c.end(holds, h.ID))
 		}
 	}
-	// Answered or not, nothing hangs on it: no two connections have the same name.
-	c.conn.BusObject().Go("org.freedesktop.DBus.RemoveMatch", dbus.FlagNoReplyExpected, nil, matchRule(name))
-	if err != nil {
+	if err = errors.Join(err, c.unwatch(name)); err != nil {
 		c.log("the holds of " + name + ", which has left the bus, may stand: " + err.Error())
 	}
-}
-
-func matchRule(name string) string {
-	return fmt.Sprintf("type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s',arg2=''", name)
 }
 
 func (c *client) end(holds Holds, id string) error {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -238,7 +239,7 @@ func TestHoldsThatWereLeftBehind(t *testing.T) {
 	b.holds["another"] = fsm.Hold{ID: "another", Client: stays.Names()[0], By: fsm.Caller{UID: me.UID, PID: 1}} // a name that was given anew
 	leaves.Close()
 	r := &rig{Service: New(""), behind: b, t: t, bus: bus}
-	r.connect = func() (*dbus.Conn, error) { return dial("unix:path=" + bus.Socket) }
+	r.connect = func(ctx context.Context) (*dbus.Conn, error) { return dial(ctx, "unix:path="+bus.Socket) }
 	r.Behind(b, b, nil)
 	served, stop := make(chan struct{}), make(chan struct{})
 	go func() { defer close(stop); r.Service.Run(testContext(t, served)) }()
@@ -248,4 +249,26 @@ func TestHoldsThatWereLeftBehind(t *testing.T) {
 	r.eventually("the end of the last", func() bool { all, _ := r.Clients(); return len(all) == 0 })
 	close(served)
 	<-stop
+}
+
+// However often a connection holds and lets go, the bus keeps one rule for it: it has
+// some hundreds for all of us.
+func TestAConnectionThatHoldsAgainAndAgain(t *testing.T) {
+	r := serve(t, trusted)
+	conn := r.bus.Stranger()
+	for i := range 600 {
+		var id string
+		if _, err := call(conn, "Hold", &id, "again", uint64(0)); err != nil {
+			t.Fatalf("hold %d: %v", i+1, err)
+		}
+		if _, err := call(conn, "Release", nil, id); err != nil {
+			t.Fatalf("release %d: %v", i+1, err)
+		}
+	}
+	var id string
+	if _, err := call(conn, "Hold", &id, "the last", uint64(0)); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	r.eventually("the end of the last", func() bool { all, _ := r.Clients(); return len(all) == 0 })
 }

@@ -116,7 +116,7 @@ var (
 func serve(t *testing.T, root int) *rig {
 	t.Helper()
 	r := &rig{Service: New("1.2"), behind: &behind{holds: map[string]fsm.Hold{}}, t: t, bus: bustest.New(t)}
-	r.connect = func() (*dbus.Conn, error) { return dial("unix:path=" + r.bus.Socket) }
+	r.connect = func(ctx context.Context) (*dbus.Conn, error) { return dial(ctx, "unix:path="+r.bus.Socket) }
 	r.root = root
 	r.Behind(r.behind, r.behind, func(text string) { t.Log(text) })
 	r.bus.Start()

@@ -56,7 +56,7 @@ type Holds interface {
 
 // Service is the face on the bus. Use New.
 type Service struct {
-	connect func() (*dbus.Conn, error)
+	connect func(context.Context) (*dbus.Conn, error)
 	root    int // the uid that polkit is not asked about
 	once    sync.Once
 	answers answers
@@ -75,8 +75,8 @@ type Service struct {
 // New returns a service that Run has yet to start.
 func New(version string) *Service {
 	s := &Service{connect: system, wake: make(chan struct{}, 1), served: make(chan struct{})}
-	s.values = valuesOf(fsm.Snapshot{State: fsm.Boot, Observation: fsm.Observation{Mode: fsm.Unknown}}, nil)
-	s.values["Version"] = version
+	s.values = valuesOf(fsm.Snapshot{State: fsm.Boot, Observation: fsm.Observation{Mode: fsm.Unknown}})
+	s.values["Version"], s.values["Guards"], s.values["Holds"] = version, verdictsOf(nil), holdsOf(nil)
 	return s
 }
 
@@ -135,24 +135,27 @@ func (s *Service) Run(ctx context.Context) {
 // session serves one connection until it or ctx ends. served says that others found
 // the service on it.
 func (s *Service) session(ctx context.Context) (served bool, err error) {
-	conn, err := s.connect()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	conn, err := s.connect(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close()
-	c := &client{Service: s, conn: conn, gone: make(chan *dbus.Signal, 64)}
+	c := &client{Service: s, conn: conn, gone: make(chan *dbus.Signal, 64), watched: map[string]bool{}}
 	conn.Signal(c.gone)
 	if err := c.export(); err != nil {
 		return false, err
 	}
-	reply, err := conn.RequestName(Name, dbus.NameFlagDoNotQueue)
+	var reply dbus.RequestNameReply
+	err = c.ofBus("RequestName", &reply, Name, uint32(dbus.NameFlagDoNotQueue))
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("cannot take its name: %w (is its policy installed?)", err)
 	case reply != dbus.RequestNameReplyPrimaryOwner:
 		return false, fmt.Errorf("somebody else has its name")
 	}
-	c.adopt(ctx)
+	c.adopt()
 	c.once.Do(func() { close(c.served) })
 	c.take() // what happened before anybody could listen is in the properties
 	return true, c.serve(ctx)
@@ -163,6 +166,9 @@ type client struct {
 	*Service
 	conn *dbus.Conn
 	gone chan *dbus.Signal // of names that vanish
+
+	lives   sync.Mutex
+	watched map[string]bool // the connections whose end is told
 }
 
 // export offers the object, before it can be found.

@@ -3,6 +3,7 @@ package bus
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -25,16 +26,17 @@ const mostHeader = 4 << 10
 const systemBus = "unix:path=/var/run/dbus/system_bus_socket"
 
 // system connects to the system bus, by a connection that takes no large messages.
-func system() (*dbus.Conn, error) {
+func system(ctx context.Context) (*dbus.Conn, error) {
 	address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
 	if address == "" {
 		address = systemBus
 	}
-	return dial(address)
+	return dial(ctx, address)
 }
 
-// dial connects to a bus of the kind unix:path=FILE.
-func dial(address string) (*dbus.Conn, error) {
+// dial connects to a bus of the kind unix:path=FILE. The connection ends with ctx,
+// whatever is waited for on it.
+func dial(ctx context.Context, address string) (*dbus.Conn, error) {
 	file, ok := strings.CutPrefix(address, "unix:path=")
 	if !ok {
 		return nil, fmt.Errorf("cannot connect to the bus at %q: only unix:path=FILE is known", address)
@@ -53,6 +55,7 @@ func dial(address string) (*dbus.Conn, error) {
 		return nil, err
 	}
 	s.refuse = func(m *dbus.Message) { conn.Send(m, nil) }
+	context.AfterFunc(ctx, func() { raw.Close() })
 	slow := time.AfterFunc(callTimeout, func() { raw.Close() })
 	err = conn.Auth(nil)
 	if err == nil {

@@ -79,10 +79,7 @@ func (s *Service) take() (events []signal, news dict, lost int) {
 	s.mail = mail{}
 	next := maps.Clone(s.values)
 	if m.snap != nil {
-		fresh := valuesOf(*m.snap, nil)
-		delete(fresh, "Guards")
-		delete(fresh, "Holds")
-		maps.Copy(next, fresh)
+		maps.Copy(next, valuesOf(*m.snap))
 	}
 	if m.verdicts != nil {
 		next["Guards"] = verdictsOf(m.verdicts)

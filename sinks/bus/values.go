@@ -30,14 +30,14 @@ type (
 // dict is a dictionary of the bus, a{sv}.
 type dict = map[string]dbus.Variant
 
-// valuesOf are the properties that a snapshot and the verdicts judged last make.
-func valuesOf(s fsm.Snapshot, verdicts []fsm.Verdict) map[string]any {
+// valuesOf are the properties that a snapshot makes.
+func valuesOf(s fsm.Snapshot) map[string]any {
 	return map[string]any{
 		"PID": uint32(s.PID), "State": string(s.State), "StateSince": micros(s.Since),
 		"CurrentMode": string(s.Current()), "Mode": string(s.Observation.Mode), "DesiredMode": string(desired(s)),
 		"Wish": wishOf(s.Wish), "Waits": clean(s.Waits), "Evidence": cleanAll(s.Observation.Evidence),
 		"Degraded": deviations(s.Observation.Degraded), "Attempt": attemptOf(s.Attempt),
-		"LastTransition": lastOf(s.Last), "Guards": verdictsOf(verdicts), "Holds": []held{},
+		"LastTransition": lastOf(s.Last),
 	}
 }
 
