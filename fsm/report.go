@@ -98,8 +98,9 @@ func persona(attempts []Attempt, now time.Time) Condition {
 
 // Span is a time that this host spent in one mode, as the record has it.
 type Span struct {
-	Mode     Mode      `json:"mode"`
-	From, To time.Time `json:"-"`
+	Mode Mode      `json:"mode"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
 }
 
 // Spans are the times between the attempts on record, oldest first, and that since the

@@ -10,7 +10,7 @@ import (
 // What doctor says of a host that is installed as it should be, and of one that is not.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, setup{})
+	d := newDesk(t, setup{login: "dm"})
 	d.rests(fsm.AtDesktop)
 	d.Must(t, "journalctl", "--update-catalog")
 	healthy := d.want(0, "doctor").Stdout
@@ -23,13 +23,14 @@ func TestDoctor(t *testing.T) {
 	if r := d.within("modewatch", "doctor"); strings.Contains(r.Stdout, "fail  ") || !strings.Contains(r.Stdout, "ok    bus") {
 		t.Errorf("to alice it says:\n%s%s", r.Stdout, r.Stderr)
 	}
+	d.Must(t, "sh", "-c", `printf '\n[units]\nsession_starters = []\n' >>/etc/modewatch/config.toml`)
 	d.Must(t, "systemctl", "mask", "--runtime", "compute.target")
 	d.Must(t, "chmod", "666", "/run/mode-controller/desired")
 	d.Must(t, "rm", "/usr/share/polkit-1/actions/org.modewatch1.policy")
 	d.Must(t, "groupdel", "modewatch")
 	d.Must(t, "systemctl", "restart", "polkit.service")
 	broken := d.want(1, "doctor").Stdout
-	for _, line := range []string{"fail  compute", "fail  polkit", "fail  group modewatch", "→ "} {
+	for _, line := range []string{"fail  compute", "fail  session starters: lab-dm.service runs", "warn  what must survive", "fail  polkit", "fail  group modewatch", "→ "} {
 		if !strings.Contains(broken, line) {
 			t.Errorf("of a broken host is not said %q:\n%s", line, broken)
 		}

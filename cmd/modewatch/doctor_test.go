@@ -61,10 +61,13 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		"what must survive": {func(x *examined) {
 			x.previews[fsm.Compute].Facts.StopSets.Value["compute.target"] = fsm.StopSet{Stops: []fsm.StopUnit{{Name: "modewatch.service"}}}
 		}, "fail", "modewatch.service by compute.target"},
+		"what must survive ": {func(x *examined) {
+			x.previews[fsm.Compute].Facts.Units.Value["compute.target"] = fsm.Unit{Name: "compute.target", Load: "masked"}
+		}, "warn", "compute.target is masked"},
 		"session starters": {func(x *examined) {
 			x.cfg.Policy.Units.Starters = nil
-			x.previews[fsm.Compute].Facts.Units.Value["display-manager.service"] = fsm.Unit{Name: "gdm.service", Active: "active"}
-		}, "fail", "display manager"},
+			x.manager = []string{"gdm.service", "display-manager.service"}
+		}, "fail", "gdm.service runs"},
 		"daemon":          {func(x *examined) { x.live = view{} }, "warn", "not running"},
 		"bus":             {func(x *examined) { x.onBus = bad }, "fail", "not on it"},
 		"polkit":          {func(x *examined) { x.actions = nil }, "fail", "0 of our 6"},
@@ -85,7 +88,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		c.change(&x)
 		found := false
 		for _, d := range diagnose(x) {
-			if d.What != what {
+			if d.What != strings.TrimSpace(what) {
 				continue
 			}
 			found = true

@@ -69,7 +69,17 @@ func (x *examined) askBus() {
 	x.login.err = get("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager.UserStopDelayUSec", &delay)
 	x.login.stopDelay = time.Duration(min(delay, 1<<50)) * time.Microsecond
 	x.actions, x.polkit = ourActions(conn)
+	var active string
+	if get(systemd, displayManager, systemd+".Unit.ActiveState", &active) == nil && active == "active" {
+		_ = get(systemd, displayManager, systemd+".Unit.Names", &x.manager) // it has answered just now
+	}
 }
+
+// The display manager by its alias, as systemd knows it.
+const (
+	systemd        = "org.freedesktop.systemd1"
+	displayManager = "/org/freedesktop/systemd1/unit/display_2dmanager_2eservice"
+)
 
 // ourActions are the ids of our actions that polkit knows.
 func ourActions(conn *dbus.Conn) (ids []string, err error) {

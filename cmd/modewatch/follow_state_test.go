@@ -96,6 +96,22 @@ func TestStateIsFollowedLineByLine(t *testing.T) {
 	}
 }
 
+// What somebody writes into desired that is no mode is told by the daemon; whoever
+// follows the state goes on.
+func TestStateIsFollowedThoughDesiredIsJunk(t *testing.T) {
+	r := newRig(t, nil)
+	lock := r.alive("modewatch.service", resting(atDesk))
+	defer lock.Release()
+	r.wish("gaming")
+	f := r.follow("state", "--follow")
+	f.next()
+	r.publish(resting(inCompute))
+	if got := f.next()[9:]; got != "compute" {
+		t.Errorf("then came %q", got)
+	}
+	f.stop()
+}
+
 func TestStateIsFollowedAsDocuments(t *testing.T) {
 	r := newRig(t, nil)
 	lock := r.alive("modewatch.service", resting(atDesk))

@@ -35,6 +35,7 @@ func TestGoldenTimeline(t *testing.T) {
 	l := lineOf(aDay(), noon.Add(-24*time.Hour), noon)
 	g.add("a day", 0, func(p *page) { p.timeline(l, 80) })
 	g.add("a narrow terminal", 0, func(p *page) { p.timeline(l, 40) })
+	g.add("a long time", 0, func(p *page) { p.timeline(lineOf(aDay(), noon.AddDate(0, 0, -100000), noon), 60) })
 	g.add("no record", 0, func(p *page) { p.timeline(lineOf(nil, noon.Add(-time.Hour), noon), 60) })
 	golden(t, "timeline", g.b.String())
 }

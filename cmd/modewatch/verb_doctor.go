@@ -44,6 +44,7 @@ type examined struct {
 	polkit   error
 	actions  []string // those of polkit that are ours
 	login    login
+	manager  []string // the names of the display manager that runs, none if none does
 	group    group
 	desired  string // what is wrong with the file, "" if nothing
 	free     uint64 // bytes in the directory of the history
@@ -131,15 +132,18 @@ func (x examined) reachable(m fsm.Mode) diagnosis {
 // survivors tells whether ssh, k3s, the bus and logind would outlive an isolate.
 func (x examined) survivors() diagnosis {
 	const what = "what must survive"
-	sets := x.previews[fsm.Compute].Facts.StopSets
-	if !sets.OK {
-		sets = x.previews[fsm.Desktop].Facts.StopSets
+	f := x.previews[fsm.Compute].Facts
+	if !f.StopSets.OK {
+		f = x.previews[fsm.Desktop].Facts
 	}
-	if !sets.OK {
-		return doubt(what, "run it as root", "cannot tell what an isolate would stop: %s", sets.Why())
+	if !f.StopSets.OK {
+		return doubt(what, "run it as root", "cannot tell what an isolate would stop: %s", f.StopSets.Why())
 	}
 	var lost []string
-	for target, set := range sets.Value {
+	for target, set := range f.StopSets.Value {
+		if load := f.Units.Value[target].Load; load == "masked" || load == "not-found" {
+			return doubt(what, "repair "+target+" first", "cannot tell: %s is %s, and wants nothing", target, load)
+		}
 		for _, u := range set.Stops {
 			if slices.ContainsFunc(append(slices.Clone(x.cfg.Policy.Units.Protected), x.cfg.Policy.Units.Own...), func(p string) bool { ok, _ := path.Match(p, u.Name); return ok }) {
 				lost = append(lost, fmt.Sprintf("%s by %s", u.Name, target))
@@ -155,10 +159,9 @@ func (x examined) survivors() diagnosis {
 // starters tells whether what starts sessions again is known (D10).
 func (x examined) starters() diagnosis {
 	const what = "session starters"
-	f := x.previews[fsm.Compute].Facts
 	known := x.cfg.Policy.Units.Starters
-	if dm := f.Units.Value["display-manager.service"]; f.Units.OK && dm.Is(true) && !slices.Contains(known, "display-manager.service") && !slices.Contains(known, dm.Name) {
-		return ill(what, "name it in units.session_starters", "a display manager runs that is not held back in compute: it would start a session there")
+	if len(x.manager) > 0 && !slices.ContainsFunc(x.manager, func(name string) bool { return slices.Contains(known, name) }) {
+		return ill(what, "name it in units.session_starters", "%s runs and is not held back in compute: it would start a session there", x.manager[0])
 	}
 	return fine(what, "%s", orDash(strings.Join(known, ", ")))
 }

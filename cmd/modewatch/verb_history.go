@@ -21,31 +21,40 @@ func runHistory(e env, limit int, from string) (int, error) {
 	if limit < 0 {
 		return 0, misuse("0 tells all of them", "--limit %d is less than nothing", limit)
 	}
-	var after time.Time
-	if from != "" {
-		t, err := moment(from, e.now())
-		if err != nil {
-			return 0, err
-		}
-		after = t
-	}
-	cfg, err := e.load()
-	if err != nil {
-		return 0, err
-	}
-	found, notes, err := filesOf(cfg).history(history.Filter{Since: after, Limit: limit})
+	found, notes, err := e.past(from, limit)
 	if err != nil {
 		return 0, err
 	}
 	if e.asJSON {
 		return 0, e.printJSON(recorded{fsm.Schema, list(found), notes})
 	}
-	for _, n := range notes {
-		fmt.Fprintf(e.stderr, "%s: %s %s\n", e.prog, e.stylesErr().warn("note:"), n)
-	}
 	p := e.page(0)
 	p.history(found, e.now())
 	return 0, e.show(p)
+}
+
+// past reads the last attempts, 0 for all, that ended after a time as people write it,
+// oldest first, and tells what could not be read.
+func (e env) past(from string, limit int) ([]fsm.Attempt, []string, error) {
+	var after time.Time
+	if from != "" {
+		t, err := moment(from, e.now())
+		if err != nil {
+			return nil, nil, err
+		}
+		after = t
+	}
+	cfg, err := e.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, notes, err := filesOf(cfg).history(history.Filter{Since: after, Limit: limit})
+	for _, n := range notes {
+		if !e.asJSON && err == nil {
+			fmt.Fprintf(e.stderr, "%s: %s %s\n", e.prog, e.stylesErr().warn("note:"), n)
+		}
+	}
+	return found, notes, err
 }
 
 // recorded is the JSON document of history.

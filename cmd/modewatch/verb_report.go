@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/modewatch/modewatch/fsm"
-	"github.com/modewatch/modewatch/sinks/history"
 )
 
 // reported is the JSON document of report.
@@ -22,7 +20,7 @@ type reported struct {
 func reportVerb(f *pflag.FlagSet) runner {
 	from := f.String("since", "", "judge by those that ended after `T`, as history takes it")
 	return func(e env, _ []string) (int, error) {
-		found, notes, err := e.past(*from)
+		found, notes, err := e.past(*from, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -34,30 +32,6 @@ func reportVerb(f *pflag.FlagSet) runner {
 		p.report(len(found), all)
 		return 0, e.show(p)
 	}
-}
-
-// past reads the attempts that ended after a time as people write it, oldest first, and
-// tells what could not be read.
-func (e env) past(from string) ([]fsm.Attempt, []string, error) {
-	var after time.Time
-	if from != "" {
-		t, err := moment(from, e.now())
-		if err != nil {
-			return nil, nil, err
-		}
-		after = t
-	}
-	cfg, err := e.load()
-	if err != nil {
-		return nil, nil, err
-	}
-	found, notes, err := filesOf(cfg).history(history.Filter{Since: after})
-	for _, n := range notes {
-		if !e.asJSON {
-			fmt.Fprintf(e.stderr, "%s: %s %s\n", e.prog, e.stylesErr().warn("note:"), n)
-		}
-	}
-	return found, notes, err
 }
 
 // report tells each condition, and what they come to (section 26.2, D21).

@@ -77,9 +77,11 @@ func followState(e env, line func(overview) (text, key string, err error), follo
 	told := ""
 	err = e.watchHost(ctx, cfg, func(v view) (bool, error) {
 		o := overviewOf(v, e.now())
-		if o.Holds, err = filesOf(cfg).holds(); err != nil {
-			o.Holds = []fsm.Hold{{Why: err.Error(), By: fsm.NoCaller}}
+		holds, err := filesOf(cfg).holds()
+		if err != nil {
+			holds = []fsm.Hold{{Why: err.Error(), By: fsm.NoCaller}}
 		}
+		o.Holds = holds
 		text, key, err := line(o)
 		if err == nil && key != told {
 			told = key

@@ -23,7 +23,7 @@ func timelineVerb(f *pflag.FlagSet) runner {
 		if err != nil {
 			return 0, err
 		}
-		all, notes, err := e.past("")
+		all, notes, err := e.past("", 0)
 		if err != nil {
 			return 0, err
 		}
@@ -64,6 +64,11 @@ func lineOf(all []fsm.Attempt, from, to time.Time) timeline {
 	return l
 }
 
+// share is how far into the time a moment is: 0 at its begin, 1 at its end.
+func (l timeline) share(t time.Time) float64 {
+	return float64(t.Sub(l.from)) / float64(max(l.to.Sub(l.from), 1))
+}
+
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
@@ -83,23 +88,13 @@ type drawn struct {
 	Schema   int           `json:"schema"`
 	From     time.Time     `json:"from"`
 	To       time.Time     `json:"to"`
-	Spans    []drawnSpan   `json:"spans"`
+	Spans    []fsm.Span    `json:"spans"`
 	Attempts []fsm.Attempt `json:"attempts"`
 	Notes    []string      `json:"notes,omitempty"`
 }
 
-type drawnSpan struct {
-	Mode fsm.Mode  `json:"mode"`
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
-}
-
 func (l timeline) document(notes []string) drawn {
-	d := drawn{Schema: fsm.Schema, From: l.from, To: l.to, Spans: []drawnSpan{}, Attempts: list(l.attempts), Notes: notes}
-	for _, s := range l.spans {
-		d.Spans = append(d.Spans, drawnSpan{s.Mode, s.From, s.To})
-	}
-	return d
+	return drawn{Schema: fsm.Schema, From: l.from, To: l.to, Spans: list(l.spans), Attempts: list(l.attempts), Notes: notes}
 }
 
 // mark is how an attempt shows: by one sign, and by how it ended.
@@ -118,9 +113,7 @@ func mark(a fsm.Attempt) (sign, class string) {
 func (p *page) timeline(l timeline, columns int) {
 	const label = 13
 	wide := max(columns-label-1, 10)
-	at := func(t time.Time) int {
-		return min(int(int64(wide)*int64(t.Sub(l.from))/max(int64(l.to.Sub(l.from)), 1)), wide-1)
-	}
+	at := func(t time.Time) int { return min(int(l.share(t)*float64(wide)), wide-1) }
 	for _, m := range fsm.Modes {
 		cells := []rune(strings.Repeat("·", wide))
 		for _, s := range l.spans {
@@ -169,9 +162,7 @@ var colours = map[string]string{"desktop": "#4c78a8", "studio-local": "#e0a030",
 func (l timeline) svg() string {
 	const left, wide, high = 110, 840, 26
 	var b strings.Builder
-	x := func(t time.Time) float64 {
-		return left + wide*float64(t.Sub(l.from))/float64(max(l.to.Sub(l.from), 1))
-	}
+	x := func(t time.Time) float64 { return left + wide*l.share(t) }
 	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 970 180" font-family="sans-serif" font-size="13">` + "\n" + `<rect width="970" height="180" fill="#ffffff"/>` + "\n")
 	for i, m := range fsm.Modes {
 		y := 16 + i*(high+6)

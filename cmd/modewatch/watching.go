@@ -39,7 +39,7 @@ func (e env) watchHost(ctx context.Context, cfg config.Config, tell func(view) (
 func (e env) watchWith(ctx context.Context, cfg config.Config, w *fsnotify.Watcher, there bool, tell func(view) (bool, error)) (enough bool, err error) {
 	for ctx.Err() == nil {
 		v, err := e.see(cfg)
-		if err != nil {
+		if err != nil && !v.Live { // else it is about the file desired alone, of which the daemon tells
 			return false, err
 		}
 		if enough, err := tell(v); enough || err != nil {

@@ -1,4 +1,4 @@
-# Completion of modewatch for bash. Made from its verbs: see cmd/modewatch/paper_test.go.
+# Completion of modewatch for bash. Made from its verbs: see cmd/modewatch/completions_test.go.
 
 _modewatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' words='' flags='' i
