@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -191,5 +192,56 @@ func TestABusThatSaysNothing(t *testing.T) {
 	<-ended
 	if took := time.Since(began); took > callTimeout/2 {
 		t.Errorf("its end took %v", took)
+	}
+}
+
+// A look at rest that finds all as it was costs next to nothing; whatever a property
+// tells of is news.
+func TestALookThatFindsNothingNewIsNotTold(t *testing.T) {
+	s := New("")
+	woken := func() bool {
+		select {
+		case <-s.wake:
+			s.take()
+			return true
+		default:
+			return false
+		}
+	}
+	s.Tell(nil, nil, &going)
+	if !woken() {
+		t.Fatal("the first is not told")
+	}
+	same := going
+	same.At = time.Now()
+	same.Observation.Evidence = slices.Clone(going.Observation.Evidence)
+	s.Tell(nil, nil, &same)
+	s.Tell(nil, nil, nil)
+	if woken() {
+		t.Error("what has not changed is told again")
+	}
+	s.Tell([]fsm.Edge{{}}, nil, &desk)
+	woken()
+	s.Tell(nil, nil, &going) // back as it was before what was told with an edge
+	if !woken() || s.values["State"] != "transitioning" {
+		t.Errorf("the state is %v", s.values["State"])
+	}
+	for what, change := range map[string]func(*fsm.Snapshot){
+		"state": func(s *fsm.Snapshot) { s.State = fsm.FailedTransition }, "since": func(s *fsm.Snapshot) { s.Since = time.Now() },
+		"PID": func(s *fsm.Snapshot) { s.PID++ }, "waits": func(s *fsm.Snapshot) { s.Waits = "x" },
+		"wish": func(s *fsm.Snapshot) { s.Wish = nil }, "attempt": func(s *fsm.Snapshot) { s.Attempt = &fsm.Running{} },
+		"last": func(s *fsm.Snapshot) { s.Last = &fsm.Attempt{ID: "x"} }, "mode": func(s *fsm.Snapshot) { s.Observation.Mode = fsm.Unknown },
+		"evidence": func(s *fsm.Snapshot) { s.Observation.Evidence = []string{"y"} },
+		"degraded": func(s *fsm.Snapshot) { s.Observation.Degraded = []fsm.Deviation{{What: "z"}} },
+	} {
+		s.Tell(nil, nil, &going)
+		woken()
+		other := going
+		change(&other)
+		before := s.values
+		s.Tell(nil, nil, &other)
+		if !woken() || len(changed(before, s.values)) == 0 {
+			t.Errorf("another %s is not told", what)
+		}
 	}
 }

@@ -67,6 +67,7 @@ type Service struct {
 	holds  Holds
 	tell   func(string)
 	values map[string]any // the properties, as they were told last
+	shown  fsm.Snapshot   // the one that Tell was told last
 	served chan struct{}  // closed when others have found the service
 	mail   mail
 	wake   chan struct{}

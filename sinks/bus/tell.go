@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/modewatch/modewatch/fsm"
 )
@@ -29,6 +30,9 @@ const mostEvents = 256
 // Tell has what was recorded told on the bus: the edges that were walked, the attempts
 // that ended and then the snapshot, if there is one. It never waits.
 func (s *Service) Tell(edges []fsm.Edge, ends []fsm.Attempt, snap *fsm.Snapshot) {
+	if news := s.news(snap); !news && len(edges)+len(ends) == 0 {
+		return
+	}
 	s.post(func(m *mail) {
 		for _, e := range edges {
 			m.add("StateChanged", string(e.Row.From), string(e.Row.On), string(e.Row.To), clean(e.Cause), clean(e.Attempt))
@@ -46,6 +50,22 @@ func (s *Service) Tell(edges []fsm.Edge, ends []fsm.Attempt, snap *fsm.Snapshot)
 			m.snap = snap
 		}
 	})
+}
+
+// news tells whether a snapshot shows what the one before did not. Most of a host at
+// rest that changes fast do not, and to make all properties of each would be in vain.
+func (s *Service) news(now *fsm.Snapshot) bool {
+	if now == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.shown
+	s.shown = *now
+	return before.State != now.State || !before.Since.Equal(now.Since) || before.PID != now.PID || before.Waits != now.Waits ||
+		before.Wish != now.Wish || before.Attempt != now.Attempt || before.Last != now.Last || // replaced, never changed
+		before.Observation.Mode != now.Observation.Mode ||
+		!slices.Equal(before.Observation.Evidence, now.Observation.Evidence) || !slices.Equal(before.Observation.Degraded, now.Observation.Degraded)
 }
 
 // Held has the holds in force told.
