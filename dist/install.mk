@@ -9,6 +9,7 @@ LIBEXECDIR ?= $(PREFIX)/libexec/modewatch
 LIBDIR     ?= $(PREFIX)/lib
 DOCDIR     ?= $(PREFIX)/share/doc/modewatch
 UNITDIR    ?= $(LIBDIR)/systemd/system
+USERUNITDIR ?= $(LIBDIR)/systemd/user
 DATADIR    ?= $(PREFIX)/share
 MANDIR     ?= $(DATADIR)/man
 INSTALL    ?= install
@@ -17,6 +18,7 @@ MODEWATCH  ?= bin/modewatch
 DIST := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 
 dist_units   := $(notdir $(wildcard $(DIST)/systemd/*.service $(DIST)/systemd/*.target $(DIST)/systemd/*.slice))
+dist_user    := modewatch-notify.service
 dist_scripts := $(notdir $(wildcard $(DIST)/libexec/*))
 
 # Names under which the program is one guard, or the observer of section 23.3
@@ -70,6 +72,8 @@ install-units:
 		$(DESTDIR)$(LIBDIR)/sysusers.d $(DESTDIR)$(LIBDIR)/systemd/catalog
 	@set -e; for u in $(dist_units); do \
 		$(call dist_place,$(DIST)/systemd/$$u,$(DESTDIR)$(UNITDIR)/$$u,0644); done
+	$(INSTALL) -d $(DESTDIR)$(USERUNITDIR)
+	@$(call dist_place,$(DIST)/systemd/user/$(dist_user),$(DESTDIR)$(USERUNITDIR)/$(dist_user),0644)
 	@set -e; cd $(DIST)/systemd; put() { $(INSTALL) -D -m 0644 "$$1" "$(abspath $(DESTDIR)/)$(UNITDIR)/$$2"; }; \
 	for u in $(dist_hardened); do put hardening.conf "$$u.d/10-hardening.conf"; done; \
 	for u in $(dist_survivors); do put dropins/survive-isolate.conf "$$u.d/10-modewatch.conf"; done; \
@@ -129,6 +133,7 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/modewatch $(DESTDIR)$(BINDIR)/mode \
 		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(dist_scripts) $(dist_links) gpu-probe) \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(dist_units) $(dist_dropins)) \
+		$(DESTDIR)$(USERUNITDIR)/$(dist_user) \
 		$(addprefix $(DESTDIR)$(DATADIR)/,$(dist_bus)) $(addprefix $(DESTDIR),$(dist_paper)) \
 		$(DESTDIR)$(LIBDIR)/tmpfiles.d/modewatch.conf $(DESTDIR)$(LIBDIR)/sysusers.d/modewatch.conf \
 		$(DESTDIR)$(LIBDIR)/systemd/catalog/modewatch.catalog $(DESTDIR)$(DOCDIR)/HARDENING.md

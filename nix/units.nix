@@ -58,6 +58,10 @@ in
     }
     // lib.mapAttrs' server ours;
 
+    systemd.user.services.modewatch-notify = lib.mkIf cfg.notifications.enable {
+      wantedBy = [ "graphical-session.target" ];
+    };
+
     systemd.targets = lib.genAttrs [ "desktop" "compute" ] (mode: {
       inherit (cfg.modes.${mode}) wants conflicts;
     });

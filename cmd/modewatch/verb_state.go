@@ -13,6 +13,7 @@ import (
 
 	"github.com/modewatch/modewatch/cmd/modewatch/early"
 	"github.com/modewatch/modewatch/fsm"
+	"github.com/modewatch/modewatch/internal/config"
 )
 
 // stated is the JSON document of state, current and observe-current.
@@ -75,13 +76,7 @@ func followState(e env, line func(overview) (text, key string, err error), follo
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, termination)
 	defer stop()
 	told := ""
-	err = e.watchHost(ctx, cfg, func(v view) (bool, error) {
-		o := overviewOf(v, e.now())
-		holds, err := filesOf(cfg).holds()
-		if err != nil {
-			holds = []fsm.Hold{{Why: err.Error(), By: fsm.NoCaller}}
-		}
-		o.Holds = holds
+	err = e.watchOverview(ctx, cfg, func(o overview) (bool, error) {
 		text, key, err := line(o)
 		if err == nil && key != told {
 			told = key
@@ -93,6 +88,19 @@ func followState(e env, line func(overview) (text, key string, err error), follo
 		return exitDetached, nil
 	}
 	return 0, err
+}
+
+// watchOverview is watchHost with the holds, and without anything that is judged.
+func (e env) watchOverview(ctx context.Context, cfg config.Config, tell func(overview) (enough bool, err error)) error {
+	return e.watchHost(ctx, cfg, func(v view) (bool, error) {
+		o := overviewOf(v, e.now())
+		holds, err := filesOf(cfg).holds()
+		if err != nil {
+			holds = []fsm.Hold{{Why: err.Error(), By: fsm.NoCaller}}
+		}
+		o.Holds = holds
+		return tell(o)
+	})
 }
 
 // plainLine is the time, the state and what is done.

@@ -57,6 +57,12 @@ controller the host is observed.
 
 With --follow a line is printed at each change, a JSON document each with
 --json. --format waybar is for a custom module of waybar (docs/desktop.md).`},
+		{name: "notify", summary: "show transitions on this desktop, until Ctrl-C", read: true, flags: plain(runNotify),
+			long: `Shows a notice before a transition, keeps it at the step that is done, and tells
+how it ended, with what stood in the way. Until the point of no return the notice
+has a button that cancels. In each session of yours:
+
+    systemctl --user enable --now modewatch-notify.service`},
 		{name: "wait-for", args: "MODE", min: 1, max: 1, summary: "wait until this host rests in a mode", read: true, flags: waitForVerb,
 			long: `Returns once the mode is observed and nothing is under way, whoever wished for
 it; exits with 44 if that takes longer than --timeout.`},

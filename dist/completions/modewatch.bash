@@ -76,6 +76,10 @@ _modewatch() {
 		words=''
 		[[ $prev == --format ]] && words='plain json waybar'
 		;;
+	notify)
+		flags='--config --json --lib-dir --no-color --quiet --run-dir'
+		words=''
+		;;
 	wait-for)
 		flags='--config --json --lib-dir --no-color --quiet --run-dir --timeout'
 		words='desktop studio-local compute'
@@ -123,9 +127,9 @@ _modewatch() {
 		;;
 	help)
 		flags='--config --lib-dir --no-color --quiet --run-dir'
-		words='status request cancel reconcile why dry-run explain hold history timeline report graph state wait-for current desired observe guard doctor config-check force run demo version help'
+		words='status request cancel reconcile why dry-run explain hold history timeline report graph state notify wait-for current desired observe guard doctor config-check force run demo version help'
 		;;
-	'') words='status request cancel reconcile why dry-run explain hold history timeline report graph state wait-for current desired observe guard doctor config-check force run demo version help' flags='--config --json --lib-dir --no-color --quiet --run-dir --help --version' ;;
+	'') words='status request cancel reconcile why dry-run explain hold history timeline report graph state notify wait-for current desired observe guard doctor config-check force run demo version help' flags='--config --json --lib-dir --no-color --quiet --run-dir --help --version' ;;
 	esac
 	[[ $cur == -* ]] && words=$flags
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

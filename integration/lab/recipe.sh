@@ -6,7 +6,7 @@ set -eu
 
 packages="systemd,systemd-sysv,udev,dbus,dbus-user-session,libpam-systemd,polkitd,
 login,passwd,procps,iproute2,kbd,less,socat,strace,openssh-server,openssh-client,
-libglib2.0-bin,dbus-broker,tmux,
+libglib2.0-bin,dbus-broker,tmux,mako-notifier,
 pipewire,pipewire-bin,pipewire-pulse,pipewire-jack,jack-example-tools,pulseaudio-utils,wireplumber,sway"
 
 # Run by mmdebstrap with the new root as $1.

@@ -20,16 +20,17 @@ let
     name = "etc/systemd/system/${name}.${type}.d/overrides.conf";
     value.text = section "Unit" (head unit) + section "Service" (body unit);
   };
-  wanted = lib.listToAttrs (lib.concatLists (mapAttrsToList (name: unit: map (target: {
-    name = "etc/systemd/system/${target}.wants/${name}.service";
-    value.link = "/usr/lib/systemd/system/${name}.service";
-  }) (unit.wantedBy or [ ])) config.systemd.services));
+  wanted = of: services: lib.listToAttrs (lib.concatLists (mapAttrsToList (name: unit: map (target: {
+    name = "etc/systemd/${of}/${target}.wants/${name}.service";
+    value.link = "/usr/lib/systemd/${of}/${name}.service";
+  }) (unit.wantedBy or [ ])) services));
 
   etc = lib.filterAttrs (_: file: file.text != null) config.environment.etc;
 in
 lib.filterAttrs (_: file: file.text or "link" != "") (
   mapAttrs' (dropin "service") config.systemd.services
   // mapAttrs' (dropin "target") config.systemd.targets
-  // wanted
+  // wanted "system" config.systemd.services
+  // wanted "user" config.systemd.user.services
 )
 // mapAttrs' (name: file: { name = "etc/${name}"; value.text = file.text; }) etc

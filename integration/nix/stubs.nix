@@ -31,6 +31,7 @@ in
     systemd.packages = list;
     systemd.services = units;
     systemd.targets = units;
+    systemd.user.services = units;
     systemd.tmpfiles.packages = list;
     users.groups = mkOption { type = types.attrsOf (types.attrsOf types.anything); default = { }; };
     users.users = mkOption { type = types.attrsOf (types.attrsOf types.anything); default = { }; };

@@ -119,6 +119,12 @@ in
       description = "Whether operators may start {file}`mode-controller@MODE.service` without a password.";
     };
 
+    notifications.enable = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether each graphical session is shown transitions, by {file}`modewatch-notify.service` of its user's manager.";
+    };
+
     configFile = mkOption {
       type = types.path;
       readOnly = true;
