@@ -65,7 +65,7 @@ fuzz:
 
 lab: deps stage
 	@rm -f out/cover/inside-*
-	MODEWATCH_LAB=require MODEWATCH_COVER=$(CURDIR)/out/cover $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -count=1 -timeout 25m $$($(GO) list ./integration/... | grep -v /integration/vm)
+	MODEWATCH_LAB=require MODEWATCH_VERSION=$(VERSION) MODEWATCH_COVER=$(CURDIR)/out/cover $(GOTESTSUM) --format testname --jsonfile out/lab.json -- -p 1 -count=1 -timeout 25m $$($(GO) list ./integration/... | grep -v /integration/vm)
 	@grep -oh 'figure: [^"\\]*' out/lab.json || true
 
 # What needs a kernel with devices, in an emulated machine.
