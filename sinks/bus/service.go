@@ -148,6 +148,7 @@ func (s *Service) session(ctx context.Context) (served bool, err error) {
 	if err := c.export(); err != nil {
 		return false, err
 	}
+	c.take() // what happened before anybody could listen is in the properties
 	var reply dbus.RequestNameReply
 	err = c.ofBus("RequestName", &reply, Name, uint32(dbus.NameFlagDoNotQueue))
 	switch {
@@ -158,7 +159,6 @@ func (s *Service) session(ctx context.Context) (served bool, err error) {
 	}
 	c.adopt()
 	c.once.Do(func() { close(c.served) })
-	c.take() // what happened before anybody could listen is in the properties
 	return true, c.serve(ctx)
 }
 
