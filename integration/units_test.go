@@ -62,27 +62,6 @@ func TestAudioPriorityChangesAndUndoes(t *testing.T) {
 	}
 }
 
-func TestTheJournalExplainsItself(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t, setup{})
-	d.Must(t, "journalctl", "--update-catalog")
-	d.rests(fsm.AtDesktop)
-	d.want(0, "request", "compute")
-	out := d.Must(t, "sh", "-c", "journalctl --sync; journalctl -x -t modewatch --no-pager MODEWATCH_TO=compute")
-	if !strings.Contains(out, "Subject: ") {
-		t.Errorf("the catalogue says nothing:\n%s", out)
-	}
-	entries, err := d.Journal(t.Context(), "-t", "modewatch", "MODEWATCH_OUTCOME=reached", "MODEWATCH_TO=compute")
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%d entries tell that compute was reached (%v)\n%s", len(entries), err, d.story())
-	}
-	for _, field := range []string{"MESSAGE_ID", "MODEWATCH_ATTEMPT", "MODEWATCH_WISH", "MODEWATCH_REASON", "MODEWATCH_FROM", "PRIORITY"} {
-		if entries[0][field] == "" {
-			t.Errorf("the entry has no %s: %v", field, entries[0])
-		}
-	}
-}
-
 // The contract of sections 20, 23.3 and 24.3 by the installed names.
 func TestTheInstalledNames(t *testing.T) {
 	t.Parallel()

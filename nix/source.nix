@@ -6,6 +6,7 @@
   "dist"
   # Tests hold these and the program together.
   "docs/desktop.md"
+  "docs/journal.md"
   "docs/states.md"
   "docs/states.svg"
   "docs/timeline.svg"

@@ -27,6 +27,20 @@ func attempted(out fsm.Outcome, final fsm.Mode, cause string) fsm.Attempt {
 		Exit: fsm.ExitCode(out, 10, false)}
 }
 
+// takenBack is an attempt of two steps, the second of which failed.
+func takenBack() fsm.Attempt {
+	a := attempted(fsm.Recovered, fsm.Desktop, "run mode-prepare-compute.service: exit status 1")
+	at := a.Begun
+	add := func(op fsm.Op, undo bool, result string, d time.Duration) {
+		a.Steps = append(a.Steps, fsm.StepResult{Op: op, Undo: undo, Result: result, Began: at, Ended: at.Add(d)})
+		at = at.Add(d)
+	}
+	add(fsm.Op{Verb: fsm.Stop, Arg: "audio-priority.service"}, false, "done", 40*time.Millisecond)
+	add(fsm.Op{Verb: fsm.Run, Arg: "mode-prepare-compute.service"}, false, "failed", 1500*time.Millisecond)
+	add(fsm.Op{Verb: fsm.Start, Arg: "audio-priority.service"}, true, "done", 120*time.Millisecond)
+	return a
+}
+
 // stopping is an attempt that waits for a session to end.
 func stopping() fsm.Running {
 	return fsm.Running{ID: "a1", Wish: wishHere, Kind: fsm.Transition, From: fsm.Desktop, To: fsm.Compute, Doing: "step", Step: 3, Steps: 8,

@@ -46,6 +46,7 @@ func TestGoldenStatus(t *testing.T) {
 	s.State = fsm.FailedTransition
 	s.Observation.Degraded = []fsm.Deviation{{What: "desktop-target-inactive", Evidence: "desktop.target is inactive"}}
 	add("an attempt failed", live(s))
+	add("an attempt was taken back", live(after(wanting(resting(atDesk)), takenBack())))
 	add("no controller", view{Snapshot: resting(atDesk), Desired: fsm.Desktop})
 	add("the host cannot be read", view{Snapshot: fsm.Snapshot{Observation: fsm.Observation{Mode: fsm.Unknown, Evidence: []string{"cannot read units: no bus"}}}})
 	add("mode-controller@ makes an attempt", view{Snapshot: moving(wanting(resting(atDesk)), stopping()), Live: true, Once: true})

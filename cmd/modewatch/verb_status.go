@@ -185,6 +185,24 @@ func (p *page) lastAttempt(a *fsm.Attempt, now time.Time) {
 	}
 	p.row("last", p.paintOutcome(a.Outcome, ended(*a)))
 	p.row("", fmt.Sprintf("at %s after %s, %s", clock(a.Ended, now), took(a.Ended.Sub(a.Begun)), asked(a.Wish)))
+	for _, s := range a.Steps {
+		p.step(s)
+	}
+}
+
+// step tells a step that was made: how long it took, what was done, and what of that
+// did not go well.
+func (p *page) step(s fsm.StepResult) {
+	took := took(s.Ended.Sub(s.Began))
+	text := pad(took, 8) + took + "  "
+	if s.Undo {
+		text += "taken back: "
+	}
+	text += names{}.doing(s.Op)
+	if s.Result != "done" {
+		text += ": " + p.bad(s.Result)
+	}
+	p.row("", text)
 }
 
 // causes tells why an attempt did not reach its mode: each guard that refused,
