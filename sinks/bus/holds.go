@@ -18,6 +18,9 @@ func (c *client) hold(h fsm.Hold) error {
 	if holds == nil {
 		return errors.New("the daemon has not started yet")
 	}
+	if err := few(holds, h.By.UID); err != nil {
+		return err
+	}
 	if err := c.watch(h.Client); err != nil {
 		return fmt.Errorf("cannot tell when you leave the bus: %w", err)
 	}
@@ -26,6 +29,28 @@ func (c *client) hold(h fsm.Hold) error {
 	}
 	if !c.there(h.Client, h.By) {
 		return errors.Join(errors.New("you have left the bus"), c.end(holds, h.ID))
+	}
+	return nil
+}
+
+// mostHolds bounds those of one user's connections: each is a file under /run, which
+// every look at the host reads.
+const mostHolds = 64
+
+// few refuses who has enough of them. Who asks at once may have a few more (turns).
+func few(holds Holds, uid int) error {
+	all, err := holds.Clients()
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, h := range all {
+		if h.By.UID == uid {
+			n++
+		}
+	}
+	if n >= mostHolds {
+		return fmt.Errorf("you hold %d times already: release one", n)
 	}
 	return nil
 }

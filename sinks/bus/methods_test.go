@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -271,4 +272,23 @@ func TestAConnectionThatHoldsAgainAndAgain(t *testing.T) {
 	}
 	conn.Close()
 	r.eventually("the end of the last", func() bool { all, _ := r.Clients(); return len(all) == 0 })
+}
+
+// A user has some dozens of holds, and somebody else's do not count.
+func TestWhoHoldsTooOften(t *testing.T) {
+	r := serve(t, trusted)
+	r.behind.set(func(b *behind) {
+		for i := range mostHolds - 1 {
+			id := fmt.Sprint(i)
+			b.holds[id] = fsm.Hold{ID: id, By: fsm.Caller{UID: os.Getuid()}}
+			b.holds["not "+id] = fsm.Hold{ID: "not " + id, By: fsm.Caller{UID: os.Getuid() + 1}}
+		}
+	})
+	var id string
+	if name, err := call(r.bus.Stranger(), "Hold", &id, "the last", uint64(0)); err != nil {
+		t.Fatal(name, err)
+	}
+	if name, err := call(r.bus.Stranger(), "Hold", &id, "too many", uint64(0)); name != Name+".Error.Failed" || !strings.Contains(err.Error(), "release one") {
+		t.Errorf("one too many is answered with %s: %v", name, err)
+	}
 }
