@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -115,17 +117,33 @@ func taken(call *dbus.Call, do action, unit string) (path dbus.ObjectPath, err e
 }
 
 // userManager connects to a user's manager by its private socket: on the user's
-// bus root is not let in.
+// bus root is not let in. One that is about to end may take a connection and break it
+// off: it is asked again until it is gone or answers.
 func (a *Actor) userManager(ctx context.Context, uid string) (*manager, error) {
 	path, err := a.privateSocket(uid)
 	if err != nil {
 		return nil, err
 	}
-	m, err := connect(ctx, dialPrivate(path))
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoManager
+	for until := time.Now().Add(breaksOff); ; {
+		m, err := connect(ctx, dialPrivate(path))
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
+			return nil, errNoManager
+		case err == nil || ctx.Err() != nil || !brokenOff(err) || time.Now().After(until):
+			return m, err
+		}
+		select {
+		case <-time.After(breaksOff / 100):
+		case <-ctx.Done():
+		}
 	}
-	return m, err
+}
+
+// breaksOff is for how long a manager that breaks connections off is asked again.
+const breaksOff = 2 * time.Second
+
+func brokenOff(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, dbus.ErrClosed)
 }
 
 // managerGone tells whether nobody answers at a user's socket. The socket itself
