@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -129,7 +128,7 @@ func (a *Actor) userManager(ctx context.Context, uid string) (*manager, error) {
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
 			return nil, errNoManager
-		case err == nil || ctx.Err() != nil || !brokenOff(err) || time.Now().After(until):
+		case err == nil || ctx.Err() != nil || !busError(err) || time.Now().After(until):
 			return m, err
 		}
 		select {
@@ -141,10 +140,6 @@ func (a *Actor) userManager(ctx context.Context, uid string) (*manager, error) {
 
 // breaksOff is for how long a manager that breaks connections off is asked again.
 const breaksOff = 2 * time.Second
-
-func brokenOff(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, dbus.ErrClosed)
-}
 
 // managerGone tells whether nobody answers at a user's socket. The socket itself
 // outlasts a manager that was killed.
