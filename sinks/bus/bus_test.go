@@ -102,6 +102,36 @@ func TestTheServiceComesBackWithTheBus(t *testing.T) {
 	}
 }
 
+// looking are holds at whose reading something is looked at: the service has its name
+// by then, and has told nothing yet.
+type looking struct {
+	*behind
+	look func()
+}
+
+func (l looking) Clients() ([]fsm.Hold, error) {
+	l.look()
+	return l.behind.Clients()
+}
+
+// Who finds the service finds what is so, even before it tells anything.
+func TestWhatHappenedBeforeIsThereWithTheName(t *testing.T) {
+	r := serve(t, nobody)
+	r.bus.Stop()
+	seen := make(chan any, 16)
+	look := func() {
+		var v dbus.Variant
+		err := r.bus.Stranger().Object(Name, Path).Call(props+".Get", 0, Face, "State").Store(&v)
+		seen <- fmt.Sprintf("%v, %v", v.Value(), err)
+	}
+	r.Behind(r.behind, looking{r.behind, look}, func(text string) { t.Log(text) })
+	r.Tell([]fsm.Edge{{Row: fsm.Row{On: fsm.Begin}}}, nil, &going)
+	r.bus.Start()
+	if got := bustest.Within(t, seen, "a look"); got != "transitioning, <nil>" {
+		t.Errorf("the first who looks sees %v", got)
+	}
+}
+
 func TestSomebodyElseWithTheName(t *testing.T) {
 	bus := bustest.New(t)
 	bus.Start()
