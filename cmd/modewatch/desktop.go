@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"html"
 	"slices"
 	"sync/atomic"
@@ -51,7 +50,7 @@ func (d *desktop) show(n notice) {
 		d.told = ""
 	case err.Error() != d.told:
 		d.told = err.Error()
-		fmt.Fprintln(d.stderr, "modewatch: no notice can be shown: "+tame(d.told, false))
+		d.note("no notice can be shown: " + tame(d.told, false))
 	}
 }
 
@@ -77,8 +76,10 @@ func (n notice) arguments(id uint32, able []string) []any {
 func (d *desktop) actions() chan *dbus.Signal {
 	c := make(chan *dbus.Signal, 16)
 	d.conn.Signal(c)
-	if err := d.conn.AddMatchSignal(dbus.WithMatchInterface(notifier), dbus.WithMatchObjectPath(notifierPath)); err != nil {
-		fmt.Fprintln(d.stderr, "modewatch: no transition can be cancelled by its notice: "+err.Error())
+	ctx, cancel := context.WithTimeout(context.Background(), notifyWithin)
+	defer cancel()
+	if err := d.conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface(notifier), dbus.WithMatchObjectPath(notifierPath)); err != nil {
+		d.note("no transition can be cancelled by its notice: " + err.Error())
 	}
 	return c
 }
@@ -97,7 +98,7 @@ func (d *desktop) listen(signals <-chan *dbus.Signal) {
 	}
 }
 
-// close takes away a notice of what is under way: nobody would bring it up to date.
+// close takes away what is shown.
 func (d *desktop) close() {
 	if id := d.id.Load(); id != 0 {
 		_ = d.call("CloseNotification", id).Err // it goes with its bus, else by itself

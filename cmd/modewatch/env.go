@@ -44,6 +44,11 @@ type env struct {
 	libDir     string
 }
 
+// note tells on standard error what is worth knowing, and stops nothing.
+func (e env) note(text string) {
+	fmt.Fprintf(e.stderr, "%s: %s %s\n", e.prog, e.stylesErr().warn("note:"), text)
+}
+
 // globals declares the flags that every verb has.
 func (e *env) globals(f *pflag.FlagSet) {
 	f.BoolVar(&e.asJSON, "json", false, "print one JSON document, with its schema")

@@ -35,7 +35,7 @@ func (n *noticer) next(o overview) (notice, bool) {
 	case o.Last != nil && o.Last.ID != n.ended && (n.began || news(*o.Last, o.At)):
 		show, any = over(*o.Last)
 	}
-	if o.Last != nil && o.Attempt == nil {
+	if o.Last != nil {
 		n.ended = o.Last.ID
 	}
 	n.began = true

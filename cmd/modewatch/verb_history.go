@@ -51,7 +51,7 @@ func (e env) past(from string, limit int) ([]fsm.Attempt, []string, error) {
 	found, notes, err := filesOf(cfg).history(history.Filter{Since: after, Limit: limit})
 	for _, n := range notes {
 		if !e.asJSON && err == nil {
-			fmt.Fprintf(e.stderr, "%s: %s %s\n", e.prog, e.stylesErr().warn("note:"), n)
+			e.note(n)
 		}
 	}
 	return found, notes, err

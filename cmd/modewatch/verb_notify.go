@@ -38,6 +38,8 @@ func runNotify(e env, _ []string) (int, error) {
 	if ended.Err() == nil && err == nil {
 		return 0, fmt.Errorf("the bus of the session has gone")
 	}
-	d.close()
+	if decide.shown.progress >= 0 { // nobody would bring it up to date; an end stays
+		d.close()
+	}
 	return 0, err
 }

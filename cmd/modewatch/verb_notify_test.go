@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -65,21 +63,28 @@ func newWall(able ...string) wall {
 	return wall{able, make(chan dbus.Message, 16), make(chan uint32, 16)}
 }
 
-// asked presses until there is a command in the spool: who shows a notice may press
+// pressed presses until there is a command in the spool: who shows a notice may press
 // before it is known which one it is.
-func (r *rig) asked(press func()) string {
+func (r *rig) pressed(press func() error) spooled {
 	r.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		press()
-		files, _ := filepath.Glob(filepath.Join(r.cfg.RunDir, "requests", "[^.]*"))
-		for _, file := range files {
-			if text, err := os.ReadFile(file); err == nil {
-				return string(text)
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(10 * time.Millisecond):
+				if err := press(); err != nil {
+					r.t.Error(err)
+				}
 			}
 		}
-	}
-	r.t.Fatal("nothing is asked for")
-	return ""
+	}()
+	q, _ := r.spool()
+	close(over)
+	<-done
+	return q
 }
 
 // errors are the lines that a command which goes on writes to standard error.
@@ -117,9 +122,9 @@ func TestNoticesOfATransition(t *testing.T) {
 	if len(actions) != 2 || actions[0] != cancelKey || hints["urgency"].Value() != byte(1) {
 		t.Errorf("it has %v and %v", actions, hints)
 	}
-	press := func() { r.must(shower.Emit(notifierPath, notifier+".ActionInvoked", uint32(7), cancelKey)) }
-	if got := r.asked(press); !strings.Contains(got, `"verb":"cancel"`) {
-		t.Errorf("the daemon is asked for %s", got)
+	press := func() error { return shower.Emit(notifierPath, notifier+".ActionInvoked", uint32(7), cancelKey) }
+	if got := r.pressed(press); got.Verb != "cancel" {
+		t.Errorf("the daemon is asked for %+v", got)
 	}
 	r.publish(after(resting(atDesk), attempted(fsm.Blocked, fsm.Desktop, "a < b")))
 	if replaces, summary, body, actions, _ = w.next(t); replaces != 7 || !strings.Contains(summary, "is blocked") || body != "a &lt; b" || len(actions) != 0 {
@@ -151,11 +156,48 @@ func TestNobodyShowsNotices(t *testing.T) {
 	if _, summary, body, actions, _ := w.next(t); !strings.Contains(summary, "taken back") || body != "a < b" || len(actions) != 0 {
 		t.Errorf("to who can do nothing more is shown %q %q %v", summary, body, actions)
 	}
+	r.publish(moving(resting(atDesk), stopping()))
+	w.next(t)
 	if code := f.stop(); code != 0 {
 		t.Errorf("it exits with %d", code)
 	}
 	if id := <-w.gone; id != 7 {
 		t.Errorf("notice %d is taken away", id)
+	}
+}
+
+// What went wrong stays on the screen until somebody has read it.
+func TestTheEndStaysOnTheScreen(t *testing.T) {
+	bus := bustest.New(t)
+	bus.Start()
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+bus.Socket)
+	w := newWall()
+	w.hang(t, bus.Stranger())
+	r := newRig(t, nil)
+	lock := r.alive("modewatch.service", resting(atDesk))
+	defer lock.Release()
+	f := r.follow("notify")
+	r.publish(moving(resting(atDesk), stopping()))
+	w.next(t)
+	r.publish(after(resting(atDesk), attempted(fsm.Failed, fsm.Desktop, "it broke")))
+	if _, _, _, _, hints := w.next(t); hints["urgency"].Value() != byte(2) {
+		t.Errorf("it is shown with %v", hints)
+	}
+	if code := f.stop(); code != 0 || len(w.gone) > 0 {
+		t.Errorf("it exits with %d, and %d notices were taken away", code, len(w.gone))
+	}
+}
+
+// The same trouble is told once.
+func TestTroubleWithNoticesIsToldOnce(t *testing.T) {
+	bus := bustest.New(t)
+	bus.Start()
+	r := newRig(t, nil)
+	d := &desktop{env: r.env, conn: bus.Stranger()}
+	d.show(notice{summary: "one"})
+	d.show(notice{summary: "two"})
+	if n := strings.Count(r.err.String(), "no notice can be shown"); n != 1 {
+		t.Errorf("it is told %d times:\n%s", n, r.err.String())
 	}
 }
 

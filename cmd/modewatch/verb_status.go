@@ -193,8 +193,8 @@ func (p *page) lastAttempt(a *fsm.Attempt, now time.Time) {
 // step tells a step that was made: how long it took, what was done, and what of that
 // did not go well.
 func (p *page) step(s fsm.StepResult) {
-	took := took(s.Ended.Sub(s.Began))
-	text := pad(took, 8) + took + "  "
+	span := took(s.Ended.Sub(s.Began))
+	text := pad(span, 8) + span + "  "
 	if s.Undo {
 		text += "taken back: "
 	}
