@@ -165,6 +165,27 @@ func (d *desk) eventually(what string, cond func() bool) {
 	}
 }
 
+// finds waits until what look finds has all texts, in this order, and returns it.
+func (d *desk) finds(what string, look func() string, texts ...string) (found string) {
+	d.t.Helper()
+	defer func() {
+		if d.t.Failed() {
+			d.t.Logf("seen is:\n%s", found)
+		}
+	}()
+	d.eventually(what, func() bool {
+		found = look()
+		rest, there := found, true
+		for _, text := range texts {
+			if _, rest, there = strings.Cut(rest, text); !there {
+				return false
+			}
+		}
+		return true
+	})
+	return found
+}
+
 // story is what modewatch told the journal, for failed tests.
 func (d *desk) story() string {
 	entries, err := d.Journal(context.Background(), "-t", "modewatch")

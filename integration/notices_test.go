@@ -19,26 +19,6 @@ func (d *desk) onScreen() string {
 	return d.inSession("busctl --user --json=short call org.freedesktop.Notifications /fr/emersion/Mako fr.emersion.Mako ListNotifications")
 }
 
-// shown waits until mako shows a notice with all these texts.
-func (d *desk) shown(what string, texts ...string) {
-	d.t.Helper()
-	out := ""
-	defer func() {
-		if d.t.Failed() {
-			d.t.Logf("shown is:\n%s", out)
-		}
-	}()
-	d.eventually(what, func() bool {
-		out = d.onScreen()
-		for _, text := range texts {
-			if !strings.Contains(out, text) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
 // showsNotices has alice's session show notices, as a Wayland session does: by mako,
 // with ours a part of graphical-session.target.
 func (d *desk) showsNotices() {
@@ -67,16 +47,16 @@ func TestNoticesOnTheDesktop(t *testing.T) {
 	if r := d.mode("request", "compute"); r.Code == 0 {
 		t.Fatalf("a held host went:\n%s", r.Stdout)
 	}
-	d.shown("the notice of a refusal", "desktop → compute is blocked", "a film")
+	d.finds("the notice of a refusal", d.onScreen, "desktop → compute is blocked", "a film")
 	d.Must(t, "sh", "-c", "rm /run/mode-controller/holds/*")
 	d.Must(t, method("Request", "sa{sv}", "compute", "0")...)
-	d.shown("the notice of what is under way", `"desktop → compute"`, "mode-prepare-compute.service", "ends every session")
+	d.finds("the notice of what is under way", d.onScreen, `"desktop → compute"`, "mode-prepare-compute.service", "ends every session")
 	d.eventually("the answer of its button", func() bool {
 		d.inSession("makoctl invoke cancel")
 		return d.last().Outcome == fsm.Cancelled
 	})
 	d.rests(fsm.AtDesktop)
-	d.shown("the notice of its end", "desktop → compute was cancelled")
+	d.finds("the notice of its end", d.onScreen, "desktop → compute was cancelled")
 	if out := d.onScreen(); strings.Count(out, `"summary"`) != 1 {
 		t.Errorf("not one notice is shown in the place of the other:\n%s", out)
 	}

@@ -38,23 +38,7 @@ func (s screen) text() string { s.t.Helper(); return s.tmux("capture-pane", "-p"
 // shows waits until all texts are on the screen, in this order.
 func (s screen) shows(what string, texts ...string) string {
 	s.t.Helper()
-	shown := ""
-	defer func() {
-		if s.t.Failed() {
-			s.t.Logf("on the screen is:\n%s", shown)
-		}
-	}()
-	s.eventually(what, func() bool {
-		shown = s.text()
-		rest, found := shown, true
-		for _, text := range texts {
-			if _, rest, found = strings.Cut(rest, text); !found {
-				return false
-			}
-		}
-		return true
-	})
-	return shown
+	return s.finds(what, s.text, texts...)
 }
 
 // People look at it in a terminal: while it goes on, at a page, and at a transition.
