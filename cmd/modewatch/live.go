@@ -37,7 +37,7 @@ func (l *liveLine) running(r fsm.Running, now time.Time) {
 
 // queued shows the attempt that runs before ours.
 func (l *liveLine) queued(r fsm.Running, now time.Time) {
-	before := fmt.Sprintf("waiting for %s → %s to end", r.From, r.To)
+	before := fmt.Sprintf("waiting for %s to end", course(r))
 	if l.columns > 0 {
 		l.rewrite(before+", "+progressStep(r), " — "+waiting(r, now))
 		return

@@ -54,7 +54,7 @@ func news(a fsm.Attempt, now time.Time) bool {
 // underWay is shown before and during a transition. The controller itself announces a
 // countdown, to everybody.
 func underWay(r fsm.Running) (notice, bool) {
-	n := notice{summary: string(r.From) + " → " + string(r.To), body: progressStep(r), urgency: 1, cancel: r.Phase == fsm.Before}
+	n := notice{summary: course(r), body: progressStep(r), urgency: 1, cancel: r.Phase == fsm.Before}
 	if r.Steps > 0 {
 		n.progress = min(100, 100*r.Step/r.Steps)
 	}

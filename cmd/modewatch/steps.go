@@ -92,6 +92,12 @@ func undoing(s fsm.Step) string {
 	}
 }
 
+// course tells from where to where an attempt goes. Until it has looked at the host it
+// does not know from where.
+func course(r fsm.Running) string {
+	return strings.TrimSpace(string(r.From) + " → " + string(r.To))
+}
+
 // progress tells in one line what an attempt is at: the step, what it waits
 // for, for how long and until when.
 func progress(r fsm.Running, now time.Time) string {

@@ -217,6 +217,7 @@ func TestNoticer(t *testing.T) {
 	old.Ended = noon.Add(-time.Hour)
 	counts := stopping()
 	counts.Op = fsm.Op{Verb: fsm.Countdown, Arg: "30s"}
+	looks := fsm.Running{ID: "a1", To: fsm.Compute, Doing: "observing", Phase: fsm.Before}
 	late := stopping()
 	late.Phase = fsm.After
 	for name, c := range map[string]struct {
@@ -231,6 +232,7 @@ func TestNoticer(t *testing.T) {
 		"a countdown":                {[]fsm.Snapshot{moving(resting(atDesk), counts)}, ""},
 		"beyond the way back":        {[]fsm.Snapshot{moving(resting(atDesk), late)}, "desktop → compute"},
 		"the same for a second time": {[]fsm.Snapshot{moving(resting(atDesk), late), moving(resting(atDesk), late)}, ""},
+		"one that has not looked":    {[]fsm.Snapshot{moving(resting(atDesk), looks)}, "→ compute"},
 	} {
 		var n noticer
 		var last notice
@@ -240,6 +242,9 @@ func TestNoticer(t *testing.T) {
 		if last.summary == "" != (c.want == "") || !strings.Contains(last.summary, c.want) {
 			t.Errorf("of %s is shown %+v", name, last)
 		}
+	}
+	if n, _ := underWay(looks); n.summary != "→ compute" {
+		t.Errorf("of one that does not know from where is shown %q", n.summary)
 	}
 	if n, _ := underWay(late); n.cancel || strings.Contains(n.body, "every session") {
 		t.Errorf("beyond the point of no return is shown %+v", n)

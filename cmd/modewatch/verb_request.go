@@ -80,7 +80,7 @@ func (e env) ask(c fsm.Command, detach bool) (int, error) {
 func locked(e env, v view) error {
 	what := "another attempt is under way"
 	if r := v.Snapshot.Attempt; r != nil {
-		what += fmt.Sprintf(", %s → %s", r.From, r.To)
+		what += ", " + course(*r)
 	}
 	return fault{code: fsm.ExitLocked, text: fmt.Sprintf("%s, by PID %d", what, v.Snapshot.PID),
 		hint: fmt.Sprintf("%s status shows it, %s cancel takes it back", e.prog, e.prog)}

@@ -107,7 +107,7 @@ func (e env) watchOverview(ctx context.Context, cfg config.Config, tell func(ove
 func (e env) plainLine(o overview) (text, key string, err error) {
 	key = string(o.State)
 	if r := o.Attempt; r != nil {
-		key += fmt.Sprintf(": %s → %s, %s", r.From, r.To, progressStep(*r))
+		key += fmt.Sprintf(": %s, %s", course(*r), progressStep(*r))
 	}
 	if n := len(o.Degraded); n > 0 && o.Attempt == nil {
 		var names []string

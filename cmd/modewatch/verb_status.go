@@ -172,7 +172,7 @@ func (p *page) attempt(r *fsm.Running, now time.Time) {
 	if r == nil {
 		return
 	}
-	p.row("under way", fmt.Sprintf("%s → %s, begun %s ago", r.From, r.To, span(now.Sub(r.Begun))))
+	p.row("under way", fmt.Sprintf("%s, begun %s ago", course(*r), span(now.Sub(r.Begun))))
 	p.row("", progress(*r, now))
 	if r.Phase == fsm.Before {
 		p.row("", "`modewatch cancel` takes it back")
