@@ -47,6 +47,7 @@ func TestTheTerminal(t *testing.T) {
 	d := newDesk(t, setup{login: "dm", files: map[string]string{
 		"/etc/systemd/system/mode-prepare-desktop.service": "[Service]\nType=oneshot\nExecStart=sh -c 'until test -e /run/go; do sleep 0.1; done'\n"}})
 	d.rests(fsm.AtDesktop)
+	d.eventually("alice to be seen", func() bool { return len(d.snapshot().Observation.Degraded) == 0 })
 	s := d.screen()
 
 	s.types("modewatch state --follow")
